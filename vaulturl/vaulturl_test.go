@@ -63,6 +63,10 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: the error repeats a password: %v", url, err)
 		}
 	}
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("AWS_CONFIG_FILE", filepath.Join(t.TempDir(), "config"))
 	if _, err := vaulturl.OpenStore(t.Context(), "s3://b", nil); !errors.Is(err, vault.ErrConfig) {
 		t.Errorf("s3 without a region: %v, want ErrConfig", err)
 	}

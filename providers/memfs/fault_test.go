@@ -272,9 +272,7 @@ func TestLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer held.Close()
-	if err := (rootFile{held}).lock(true); err != nil {
-		t.Fatal(err)
-	}
+	mustLock(t, held)
 	before := snapshot(t, dir)
 	for verb, err := range map[string]error{"put": put(s, key, "new"), "delete": s.Bucket.Delete(t.Context(), key)} {
 		if !errors.Is(err, vault.ErrUnavailable) || !strings.Contains(err.Error(), "another process has locked "+name+" for more than 100ms: check whether that process is suspended or hangs") {
@@ -312,11 +310,25 @@ func TestLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer again.Close()
-	if err := errors.Join(rootFile{again}.lock(true), os.Remove(name)); err != nil {
+	mustLock(t, again)
+	if err := os.Remove(name); err != nil {
 		t.Fatal(err)
 	}
 	if err := put(s, key, "newer"); err != nil {
 		t.Error(err)
+	}
+}
+
+// mustLock locks f. A process that another test starts has a copy of every open file, and so of the lock,
+// until it executes its program.
+func mustLock(t *testing.T, f *os.File) {
+	t.Helper()
+	err := rootFile{f}.lock(true)
+	for end := time.Now().Add(time.Minute); err == errBusy && time.Now().Before(end); err = (rootFile{f}).lock(true) {
+		time.Sleep(time.Millisecond)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

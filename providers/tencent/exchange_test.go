@@ -163,7 +163,11 @@ func TestSTSHangs(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, nil)
 			issuer := newIssuer(t, s)
-			e, err := tencent.NewExchanger(tencent.Role{ARN: addRole(t, s, issuer, "vault", ""), Provider: provider, Endpoint: s.URL(), Timeout: 6 * time.Second})
+			role := tencent.Role{ARN: addRole(t, s, issuer, "vault", ""), Provider: provider, Endpoint: s.URL()}
+			if name == "no response" {
+				role.Timeout = 6 * time.Second // of which each request gets a third
+			}
+			e, err := tencent.NewExchanger(role)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -172,7 +176,8 @@ func TestSTSHangs(t *testing.T) {
 			if _, err := e.Exchange(t.Context(), mint(t, issuer)); !errors.Is(err, tc.want) {
 				t.Errorf("exchange: %v, want %v", err, tc.want)
 			}
-			if n := len(s.Requests()); n != tc.asked {
+			// On a busy machine, a second request may get no response in time either.
+			if n := len(s.Requests()); n != tc.asked && (n < tc.asked || role.Timeout == 0) {
 				t.Errorf("%d requests, want %d", n, tc.asked)
 			}
 		})
