@@ -242,14 +242,19 @@ func TestSilentWallet(t *testing.T) {
 	if _, err := reader.Prefixes(ended); !errors.Is(err, context.Canceled) {
 		t.Errorf("prefixes: %v", err)
 	}
-	if err := v.Delete(ended, "a", nil); err == nil {
-		t.Error("delete succeeded")
-	}
-	if _, err := v.Teardown(ended, nil); err == nil {
-		t.Error("teardown succeeded")
-	}
 	stop()
 	<-done
+	for op, do := range map[string]func(context.Context) error{
+		"delete":   func(ctx context.Context) error { return v.Delete(ctx, "a", nil) },
+		"teardown": func(ctx context.Context) error { _, err := v.Teardown(ctx, nil); return err },
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { <-w.asked; cancel() }()
+		if err := do(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v, want %v", op, err, context.Canceled)
+		}
+		cancel()
+	}
 	if value, _, err := get(t, v, "a", nil); err != nil || value != "x" {
 		t.Errorf("then: %q, %v", value, err)
 	}

@@ -76,7 +76,7 @@ type space struct {
 }
 
 func (f *fixture) newSpace() space {
-	p := space{f, vault.Collection("conformance-" + random())}
+	p := space{f, vault.Collection("conformance-" + random() + random())}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.collections = append(f.collections, p.collection)
@@ -124,8 +124,11 @@ func (l locked) Write(b []byte) (int, error) {
 	return l.w.Write(b)
 }
 
-// value returns n bytes that differ from every other value.
+// value returns n bytes that differ from every other value. If it is too short for the canary, it is random.
 func (f *fixture) value(n int) []byte {
+	if n < len(f.canary) {
+		return []byte((random() + random() + random() + random())[:n])
+	}
 	unit := f.canary + random() + random()
 	return []byte(strings.Repeat(unit, n/len(unit)+1)[:n])
 }

@@ -23,10 +23,10 @@ func (l goroutineWatch) do(f func(context.Context)) {
 	pprof.Do(l.ctx, pprof.Labels("objectvault-conformance", l.label), f)
 }
 
-// remaining waits up to three seconds for the goroutines to end, and returns the stacks of
-// the others.
+// remaining waits up to three seconds for the goroutines to end, longer on a busy machine, and returns the
+// stacks of the others.
 func (l goroutineWatch) remaining() string {
-	for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for looks := 1; ; looks++ {
 		var all bytes.Buffer
 		pprof.Lookup("goroutine").WriteTo(&all, 1)
 		var mine []string
@@ -35,8 +35,9 @@ func (l goroutineWatch) remaining() string {
 				mine = append(mine, stack)
 			}
 		}
-		if len(mine) == 0 || time.Now().After(deadline) {
+		if len(mine) == 0 || looks > 600 {
 			return strings.Join(mine, "\n\n")
 		}
+		time.Sleep(5 * time.Millisecond)
 	}
 }

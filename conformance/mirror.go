@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -80,7 +81,19 @@ func (p space) mirrored(h intercept.Hooks, seen vault.Seen) *vault.Vault {
 	return p.over(p.store, &vault.Options{Seen: seen, Mirror: &vault.Mirror{Vaults: []*vault.Vault{p.alone(intercept.Store(p.mirror, h))}}})
 }
 
-func (f *fixture) countMirrorRequests(ctx context.Context, op operation) (int, error) {
+// countMirrorRequests runs an operation without a fault, and returns how many requests it made to the mirror. A
+// mirror that takes longer than [vault.Vault] waits for it is left behind. Then the operation is run again.
+func (f *fixture) countMirrorRequests(ctx context.Context, op operation) (n int, err error) {
+	for range 3 {
+		begin := time.Now()
+		if n, err = f.countMirrorRequestsOnce(ctx, op); err == nil || time.Since(begin) < 2*time.Second {
+			break
+		}
+	}
+	return n, err
+}
+
+func (f *fixture) countMirrorRequestsOnce(ctx context.Context, op operation) (int, error) {
 	s, err := f.setUp(ctx, op)
 	if err != nil {
 		return 0, err

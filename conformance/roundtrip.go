@@ -293,7 +293,7 @@ func (p space) history(ctx context.Context, v *vault.Vault, name vault.Name) (al
 
 func checkScope(ctx context.Context, f *fixture) error {
 	p := f.newSpace()
-	value := f.value(10)
+	value, refused := f.value(10), f.value(10)
 	for _, name := range []vault.Name{"mine", "theirs"} {
 		if _, err := p.put(ctx, p.vault(), name, value, nil); err != nil {
 			return err
@@ -307,7 +307,7 @@ func checkScope(ctx context.Context, f *fixture) error {
 	scoped := p.over(store, &vault.Options{Scope: vault.Scope{Names: []vault.Name{"mine"}}})
 	reading := p.over(store, &vault.Options{Scope: vault.Scope{ReadOnly: true}})
 	for what, do := range map[string]func() error{
-		"put":                func() error { _, err := p.put(ctx, scoped, "theirs", value, nil); return err },
+		"put":                func() error { _, err := p.put(ctx, scoped, "theirs", refused, nil); return err },
 		"get":                func() error { _, err := p.get(ctx, scoped, "theirs", nil); return err },
 		"stat":               func() error { _, err := scoped.Stat(ctx, "theirs"); return err },
 		"delete":             func() error { return scoped.Delete(ctx, "theirs", nil) },
@@ -315,7 +315,7 @@ func checkScope(ctx context.Context, f *fixture) error {
 		"rollback":           func() error { _, err := scoped.Rollback(ctx, "theirs", "@1"); return err },
 		"undelete":           func() error { _, err := scoped.Undelete(ctx, "theirs"); return err },
 		"teardown":           func() error { _, err := scoped.Teardown(ctx, nil); return err },
-		"read-only put":      func() error { _, err := p.put(ctx, reading, "mine", value, nil); return err },
+		"read-only put":      func() error { _, err := p.put(ctx, reading, "mine", refused, nil); return err },
 		"read-only delete":   func() error { return reading.Delete(ctx, "mine", nil) },
 		"read-only rollback": func() error { _, err := reading.Rollback(ctx, "mine", "@1"); return err },
 		"read-only undelete": func() error { _, err := reading.Undelete(ctx, "mine"); return err },

@@ -2,7 +2,9 @@ package tencent_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -21,10 +23,12 @@ func TestOperationRequests(t *testing.T) {
 	}
 	for name, drop := range map[string]func() *costest.Fault{"applied": costest.DropAfter, "not applied": costest.DropBefore} {
 		const lost = 3
-		var n atomic.Int64
+		var seen [lost]atomic.Bool // the first request of each of the first parts
 		s.SetRule(func(r *costest.Request) *costest.Fault {
-			if r.Action == "UploadPart" && n.Add(1) <= lost {
-				return drop()
+			for i := range seen {
+				if r.Action == "UploadPart" && strings.HasPrefix(r.Query, fmt.Sprintf("partNumber=%d&", i+1)) && !seen[i].Swap(true) {
+					return drop()
+				}
 			}
 			return nil
 		})

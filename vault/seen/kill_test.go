@@ -1,9 +1,11 @@
 package seen_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -45,6 +47,8 @@ func openKilled(dir string, warn func(error)) (*vault.Vault, error) {
 	return vault.New(store, "0xabc", keys, &vault.Options{Seen: log})
 }
 
+const started = "the first value is stored\n"
+
 // victim puts and deletes one name, and reads the names of all processes. It returns the first error.
 func victim(dir, own string) error {
 	v, err := openKilled(dir, func(error) {})
@@ -55,6 +59,9 @@ func victim(dir, own string) error {
 	for i := 0; ; i++ {
 		if _, err := v.Put(ctx, vault.Name(own), strings.NewReader(strconv.Itoa(i)), nil); err != nil {
 			return err
+		}
+		if i == 0 {
+			fmt.Print(started)
 		}
 		if rand.IntN(8) == 0 {
 			if err := v.Delete(ctx, vault.Name(own), nil); err != nil {
@@ -86,15 +93,9 @@ func TestKill(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range killed {
 		wg.Go(func() {
-			for range 25 {
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond+rand.N(60*time.Millisecond))
-				c := exec.CommandContext(ctx, self) // killed when ctx ends
-				c.Env = append(os.Environ(), victimDir+"="+dir, victimName+"=n"+strconv.Itoa(i))
-				out, err := c.Output()
-				ended := ctx.Err() == nil
-				cancel()
-				if ended || len(out) > 0 {
-					t.Errorf("a process ended by itself: %s, %v", out, err)
+			for n := range 25 {
+				if err := kill(t.Context(), self, n%5 == 0, victimDir+"="+dir, victimName+"=n"+strconv.Itoa(i)); err != nil {
+					t.Error(err)
 					return
 				}
 			}
@@ -122,6 +123,32 @@ func TestKill(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
+}
+
+// kill starts a process and kills it after some milliseconds, or soon after it has stored the first value.
+func kill(ctx context.Context, self string, early bool, env ...string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := exec.CommandContext(ctx, self) // killed when ctx ends
+	c.Env = append(os.Environ(), env...)
+	pipe, err := c.StdoutPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		return err
+	}
+	out, line := bufio.NewReader(pipe), started
+	if !early {
+		line, _ = out.ReadString('\n')
+	}
+	stop := time.AfterFunc(rand.N(60*time.Millisecond), cancel)
+	rest, _ := io.ReadAll(out)
+	err = c.Wait()
+	if stop.Stop() || line != started || early && !strings.HasPrefix(started, string(rest)) || !early && len(rest) > 0 {
+		return fmt.Errorf("a process ended by itself: %s%s, %w", line, rest, err)
+	}
+	return nil
 }
 
 // TestProcesses: several processes change the states of the same names. No change is lost, and none is

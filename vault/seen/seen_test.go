@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -33,6 +34,7 @@ type world struct {
 	dir   string
 	now   atomic.Int64
 	hook  func(c intercept.Call, do func() error) error // nil: does the request
+	mu    sync.Mutex
 	warns []string
 }
 
@@ -58,11 +60,17 @@ func (w *world) clock() time.Time { return time.UnixMicro(w.now.Add(1)) }
 
 func (w *world) log() *seen.Log {
 	w.t.Helper()
-	l, err := seen.Open(seen.Config{Dir: w.dir, Store: "0123456789abcdef", Warn: func(err error) { w.warns = append(w.warns, err.Error()) }})
+	l, err := seen.Open(seen.Config{Dir: w.dir, Store: "0123456789abcdef", Warn: w.warn})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return l
+}
+
+func (w *world) warn(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.warns = append(w.warns, err.Error())
 }
 
 // process returns the vault of a new process of this machine.
