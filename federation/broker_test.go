@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
 // serve starts a server, and returns its URL without the scheme.
@@ -177,9 +178,7 @@ func TestBrokerWithoutSession(t *testing.T) {
 
 // The error names an unreachable broker, without its query.
 func TestBrokerOnDeadPort(t *testing.T) {
-	s := httptest.NewServer(nil)
-	host := strings.TrimPrefix(s.URL, "http:")
-	s.Close()
+	host := strings.TrimPrefix(testcloud.NoServer(t), "http:")
 	o := &federation.SourceOptions{Getenv: func(string) string { return hidden }}
 	_, err := parseSource(t, "broker+http:"+host+"?session=env:S", o).Token(t.Context())
 	if err == nil || !strings.HasPrefix(err.Error(), "broker+http:"+host+": identity service unavailable: dial tcp ") {

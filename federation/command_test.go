@@ -80,7 +80,7 @@ func command(t *testing.T, part string, o *federation.SourceOptions) federation.
 
 func TestCommand(t *testing.T) {
 	name := "exec:" + os.Args[0]
-	ample := &federation.SourceOptions{Timeout: 10 * time.Second}
+	ample := &federation.SourceOptions{Timeout: time.Minute}
 	t.Run("arguments", func(t *testing.T) {
 		gives(t, command(t, `print a 'b c' "d;e" $HOME '' *`, nil), "a|b c|d;e|$HOME||*")
 	})

@@ -74,27 +74,30 @@ func TestMapYieldsTheErrorLast(t *testing.T) {
 }
 
 func TestMapEndsItsCalls(t *testing.T) {
-	var ended atomic.Int32
+	var begun, ended atomic.Int32
+	started := make(chan struct{}, 100)
 	wait := func(ctx context.Context, n int) int {
 		if n == 0 {
 			return n
 		}
+		begun.Add(1)
+		started <- struct{}{}
 		<-ctx.Done()
 		ended.Add(1)
 		return n
 	}
 	for range ordered.Map(t.Context(), 3, numbers(10, nil), wait) {
+		<-started
 		break
 	}
-	first := ended.Load()
-	if first < 1 || first > 3 {
-		t.Errorf("%d calls had ended when Map returned after a break, want 1 to 3", first)
+	if b, e := begun.Load(), ended.Load(); b < 1 || e != b {
+		t.Errorf("%d of %d calls had ended when Map returned after a break", e, b)
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var last error
-	for _, err := range ordered.Map(ctx, 3, numbers(10, nil), wait) {
+	for _, err := range ordered.Map(ctx, 3, numbers(10, nil), wait) { // started has room for every call
 		last = err
 		cancel()
 	}

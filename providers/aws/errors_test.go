@@ -328,7 +328,7 @@ func TestSTSHangs(t *testing.T) {
 	}))
 	defer server.Close()
 	defer close(release)
-	exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: server.URL, Timeout: 3 * time.Second})
+	exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: server.URL, Timeout: 9 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package aws_test
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"testing"
 
@@ -26,10 +27,12 @@ func TestOperationRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	const lost = 3
-	var n atomic.Int64
+	var seen [lost]atomic.Bool // the first request of each of the first parts
 	proxy.SetRule(func(r *http.Request, _ int) *testcloud.Fault {
-		if r.URL.Query().Has("partNumber") && n.Add(1) <= lost {
-			return testcloud.DropAfter()
+		for i := range seen {
+			if r.URL.Query().Get("partNumber") == strconv.Itoa(i+1) && !seen[i].Swap(true) {
+				return testcloud.DropAfter()
+			}
 		}
 		return nil
 	})

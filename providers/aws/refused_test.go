@@ -177,7 +177,7 @@ func TestIssuerUnreachable(t *testing.T) {
 				io.WriteString(w, assumed)
 			}))
 			defer server.Close()
-			exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: server.URL, Timeout: 6 * time.Second})
+			exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: server.URL, Timeout: 12 * time.Second})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -308,7 +308,7 @@ func TestSilentServer(t *testing.T) {
 	}))
 	defer server.Close()
 	defer close(stop)
-	s := open(t, aws.Config{Bucket: "bucket", Endpoint: server.URL, Timeout: time.Second})
+	s := open(t, aws.Config{Bucket: "bucket", Endpoint: server.URL, Timeout: 2 * time.Second})
 	v := newVault(t, s, "acme")
 	if _, err := v.Stat(t.Context(), "openai"); !errors.Is(err, vault.ErrUnavailable) {
 		t.Errorf("stat: %v", err)
@@ -320,11 +320,14 @@ func TestSilentServer(t *testing.T) {
 		t.Errorf("delete: %v", err)
 	}
 	for method, most := range map[string]int32{"GET": 3, "PUT": 1, "DELETE": 1} { // the stat, and the read-backs of the put and of the delete
-		n := new(atomic.Int32)
-		if got, ok := requests.Load(method); ok {
-			n = got.(*atomic.Int32)
+		received := func() int32 {
+			n, _ := requests.LoadOrStore(method, new(atomic.Int32))
+			return n.(*atomic.Int32).Load()
 		}
-		if got := n.Load(); got < 1 || got > most {
+		for end := time.Now().Add(time.Minute); received() < 1 && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		if got := received(); got < 1 || got > most {
 			t.Errorf("%s: %d requests, want 1 to %d", method, got, most)
 		}
 	}

@@ -3,46 +3,43 @@ package keyring_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/envelope/kek/keyring"
+	"github.com/objectvault/objectvault/internal/keyringtest"
 )
-
-const inSession = "OBJECTVAULT_TEST_IN_KEYRING_SESSION"
 
 // TestMain runs the tests in a session bus of their own with an unlocked GNOME Keyring, so that they
 // never touch the keyring of the user.
 func TestMain(m *testing.M) {
-	if os.Getenv(inSession) != "" || runtime.GOOS != "linux" {
+	if os.Getenv(keyringtest.Inside) != "" || runtime.GOOS != "linux" {
 		os.Exit(m.Run())
 	}
-	for _, program := range []string{"dbus-run-session", "gnome-keyring-daemon"} {
-		if _, err := exec.LookPath(program); err != nil {
-			if slices.Contains(strings.Split(os.Getenv("OBJECTVAULT_TEST_REQUIRE"), ","), "keyring") {
-				fmt.Fprintln(os.Stderr, "apt-get install --no-install-recommends gnome-keyring dbus:", err)
-				os.Exit(1)
-			}
-			fmt.Println("skipped:", err)
-			os.Exit(0)
-		}
+	if required, err := keyringtest.Find(); required && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	} else if err != nil {
+		fmt.Println("skipped:", err)
+		os.Exit(0)
 	}
 	home, err := os.MkdirTemp("", "keyring")
 	if err != nil {
 		panic(err)
 	}
-	const script = `printf %s password | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1 && exec "$@"`
-	cmd := exec.Command("dbus-run-session", append([]string{"--", "sh", "-c", script, "sh"}, os.Args...)...)
-	cmd.Env = append(os.Environ(), inSession+"=1", "HOME="+home, "XDG_DATA_HOME="+home, "XDG_RUNTIME_DIR="+home, "XDG_CACHE_HOME="+home)
+	cmd, err := keyringtest.Command(home, os.Args...)
+	if err != nil {
+		panic(err)
+	}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	err = cmd.Run()
 	os.RemoveAll(home)
@@ -57,12 +54,12 @@ var ref = envelope.Ref{Tenant: "acme", Collection: "credentials", Name: "openrou
 
 // A root is created once, kept, and seals and opens objects.
 func TestKeyring(t *testing.T) {
-	c := keyring.Config{Name: "test"}
+	c := keyring.Config{Name: "test-" + rand.Text()} // the keyring lasts for all runs
 	unenrolled, err := keyring.New(c)
-	if err != nil || unenrolled.Name() != "keyring test" {
+	if err != nil || unenrolled.Name() != "keyring "+c.Name {
 		t.Fatal(unenrolled, err)
 	}
-	if _, err := unenrolled.Local(t.Context()); !errors.Is(err, envelope.ErrUnavailable) || err.Error() != "key source unavailable: the keyring has no root test" {
+	if _, err := unenrolled.Local(t.Context()); !errors.Is(err, envelope.ErrUnavailable) || err.Error() != "key source unavailable: the keyring has no root "+c.Name {
 		t.Errorf("before the enrolment: %v", err)
 	}
 	e, err := keyring.Enrol(t.Context(), c)
@@ -85,7 +82,7 @@ func TestKeyring(t *testing.T) {
 		t.Errorf("sealed without an enrolment: %v", err)
 	}
 	// The backup of the root opens the object on a machine without the keyring.
-	root, err := keyring.Root(t.Context(), "test")
+	root, err := keyring.Root(t.Context(), c.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +94,7 @@ func TestKeyring(t *testing.T) {
 // A root of another machine is imported, and never replaces a root.
 func TestImport(t *testing.T) {
 	root := kek.RandomRoot()
-	c := keyring.Config{Name: "imported"}
+	c := keyring.Config{Name: "imported-" + rand.Text()}
 	e, err := keyring.Import(t.Context(), c, root)
 	if err != nil || e.Fingerprint != kek.NewLocal(root).Fingerprint() {
 		t.Fatal(e, err)

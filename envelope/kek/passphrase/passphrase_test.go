@@ -221,6 +221,7 @@ func TestOneRun(t *testing.T) {
 			t.Error("two runs overlap")
 		}
 		defer running.Add(-1)
+		time.Sleep(5 * time.Millisecond) // part of the run
 		return nil
 	})
 	aad := envelope.AAD{Ctx: testRef.Context()}
