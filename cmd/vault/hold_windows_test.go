@@ -6,4 +6,4 @@ func hold(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("start the script with [windows] skip")
 }
 
-func heedHangup() {}
+func heedSignals() {}

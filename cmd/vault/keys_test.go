@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -212,12 +213,17 @@ var keyCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"env-from": func(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Setenv(args[1], strings.TrimSpace(ts.ReadFile(args[0])))
 	},
-	// free-port sets $PORT to a port of this machine that no process uses.
+	// free-port sets $PORT to a port of this machine that no process uses. The system does not give it to a
+	// process that asks for any port.
 	"free-port": func(ts *testscript.TestScript, neg bool, args []string) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		ts.Check(err)
-		ts.Setenv("PORT", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
-		l.Close()
+		for {
+			port := strconv.Itoa(10_000 + rand.IntN(22_000))
+			if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+				ts.Setenv("PORT", port)
+				l.Close()
+				return
+			}
+		}
 	},
 	// waits-for URL waits until a server responds.
 	"waits-for": func(ts *testscript.TestScript, neg bool, args []string) {

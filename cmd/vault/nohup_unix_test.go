@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -11,29 +12,35 @@ import (
 	"testing"
 )
 
-// heedHangup restores the default action of SIGHUP in the programs that tests start, also under nohup.
-// Otherwise a program would inherit that SIGHUP is ignored, and a script that sent SIGHUP would wait
-// forever. If a process catches a signal, a program that it starts does not ignore the signal.
-func heedHangup() {
-	if signal.Ignored(syscall.SIGHUP) {
-		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+// heedSignals restores the default action of SIGHUP and SIGINT in the programs that tests start, also under
+// nohup, and in the background of a shell. Otherwise a program would inherit that the signal is ignored, and
+// a script that sent it would wait forever. If a process catches a signal, a program that it starts does
+// not ignore the signal.
+func heedSignals() {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(s) {
+			c := make(chan os.Signal, 1)
+			signal.Notify(c, s)
+		}
 	}
 }
 
-// TestUnderNohup runs itself with SIGHUP ignored, and starts a program that SIGHUP must end.
+// TestUnderNohup runs itself with SIGHUP and SIGINT ignored, and starts programs that they must end.
 func TestUnderNohup(t *testing.T) {
 	const inside = "UNDER_NOHUP"
 	if os.Getenv(inside) == "" {
-		cmd := exec.Command("sh", "-c", `trap '' HUP; exec "$0" -test.run '^TestUnderNohup$'`, os.Args[0])
+		cmd := exec.Command("sh", "-c", `trap '' HUP INT; exec "$0" -test.run '^TestUnderNohup$'`, os.Args[0])
 		cmd.Env = append(os.Environ(), inside+"=1")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
 		return
 	}
-	err := exec.Command("sh", "-c", "kill -HUP $$").Run()
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGHUP {
-		t.Errorf("a program that sends itself SIGHUP ended with %v", err)
+	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		err := exec.Command("sh", "-c", fmt.Sprintf("kill -%d $$", s)).Run()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != s {
+			t.Errorf("a program that sends itself %v ended with %v", s, err)
+		}
 	}
 }

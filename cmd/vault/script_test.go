@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 type underCloud struct{ *testing.M }
 
 func (m underCloud) Run() int {
-	heedHangup()
+	heedSignals()
 	return testcloud.Main(m.M)
 }
 

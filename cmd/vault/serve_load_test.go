@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +25,8 @@ import (
 
 // serveLoadVar is the duration of TestServeLoad: the default is 2 seconds, and the target is a minute.
 const serveLoadVar = "OBJECTVAULT_SERVE_LOAD"
+
+var listening = regexp.MustCompile(`listening on (127\.0\.0\.1:[0-9]+) `)
 
 // TestServeLoad: 200 requests a second from clients of the plaintext server, while the store comes and
 // goes. Each store is acknowledged, no read returns an older value than an acknowledged one, and in the
@@ -80,19 +82,16 @@ func TestServeLoad(t *testing.T) {
 	if added.code != exitOK {
 		t.Fatal(added)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan ran, 1)
 	go func() {
-		served <- command(ctx, "", "serve", "--legacy", "--tokens", tokens, "--listen", address, "--reads-per-minute", "0")
+		served <- command(ctx, "", "serve", "--legacy", "--tokens", tokens, "--listen", "127.0.0.1:0", "--reads-per-minute", "0")
 	}()
-	client := &loadClient{t: t, url: "http://" + address, token: strings.TrimSpace(added.out), http: &http.Client{Timeout: time.Minute}}
-	for client.get("/healthz") != http.StatusOK {
+	client := &loadClient{t: t, token: strings.TrimSpace(added.out), http: &http.Client{Timeout: time.Minute}}
+	for client.url == "" || client.get("/healthz") != http.StatusOK {
+		if at := listening.FindStringSubmatch(errs.String()); at != nil {
+			client.url = "http://" + at[1]
+		}
 		select {
 		case r := <-served:
 			t.Fatal(r)
@@ -117,7 +116,7 @@ func TestServeLoad(t *testing.T) {
 		clients.Go(func() {
 			pace := time.NewTicker(time.Second * services / rate * 2) // a store and a read
 			defer pace.Stop()
-			for n := 1; time.Now().Before(end); n++ {
+			for n := 1; n == 1 || time.Now().Before(end); n++ {
 				service := fmt.Sprintf("service %d/%c", i, 'a'+i)
 				client.store(service, fmt.Sprint("value ", n))
 				last[i] = n

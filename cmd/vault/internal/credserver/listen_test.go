@@ -43,12 +43,22 @@ func TestListen(t *testing.T) {
 
 // TestListenLocalhost: localhost is every loopback address that a client may try first.
 func TestListenLocalhost(t *testing.T) {
-	v6, err := net.Listen("tcp", "[::1]:0")
-	if err != nil {
-		t.Skipf("this machine has no ::1: %v", err)
+	var v6 net.Listener
+	var port string
+	for free := false; !free; { // for 127.0.0.1, too
+		var err error
+		if v6, err = net.Listen("tcp", "[::1]:0"); err != nil {
+			t.Skipf("this machine has no ::1: %v", err)
+		}
+		defer v6.Close()
+		_, port, _ = net.SplitHostPort(v6.Addr().String())
+		v4, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if free = err == nil; free {
+			v4.Close()
+		} else {
+			v6.Close()
+		}
 	}
-	defer v6.Close()
-	_, port, _ := net.SplitHostPort(v6.Addr().String())
 	listeners, err := credserver.Listen(t.Context(), "localhost:"+port)
 	if err == nil {
 		t.Error("localhost was taken although another process has the port of ::1")
