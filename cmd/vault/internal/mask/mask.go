@@ -3,11 +3,11 @@ package mask
 
 import (
 	"bytes"
-	"encoding/json"
+	"encoding/hex"
 	"io"
-	"net/url"
 	"slices"
-	"unicode/utf8"
+
+	"github.com/objectvault/objectvault/cmd/vault/internal/pick"
 )
 
 // MinLen is the length in bytes of the shortest secret that is replaced. Shorter ones occur by chance.
@@ -25,6 +25,7 @@ type Secret struct {
 type Writer struct {
 	w       io.Writer
 	secrets []pattern
+	first   [256]bool // the bytes with which a secret may start
 	held    []byte
 	err     error
 }
@@ -32,17 +33,21 @@ type Writer struct {
 type pattern struct{ value, label []byte }
 
 // NewWriter returns a Writer. It ignores secrets that are shorter than [MinLen]. It also replaces a secret
-// that is escaped in a JSON string or in a URL, and one with line breaks where a terminal has put a
-// carriage return before each of them. It does not replace other encodings, such as base64.
+// that is escaped in a JSON string or in a URL, in whichever way, and one with line breaks where a terminal
+// has put a carriage return before each of them. It does not replace other encodings, such as base64.
 func NewWriter(w io.Writer, secrets []Secret) *Writer {
 	m := &Writer{w: w}
 	for _, s := range secrets {
 		if len(s.Value) < MinLen {
 			continue
 		}
-		label := []byte("[" + s.Name + "]")
-		for _, form := range forms(s.Value) {
-			m.secrets = append(m.secrets, pattern{form, label})
+		m.secrets = append(m.secrets, pattern{bytes.Clone(s.Value), []byte("[" + s.Name + "]")})
+		for b := range m.first {
+			text := []byte{byte(b)}
+			for _, char := range forms {
+				got, n, more := char(text)
+				m.first[b] = m.first[b] || more || n > 0 && bytes.HasPrefix(s.Value, got)
+			}
 		}
 	}
 	// At one position the longest secret counts, because a shorter one may be its start.
@@ -50,73 +55,12 @@ func NewWriter(w io.Writer, secrets []Secret) *Writer {
 	return m
 }
 
-// forms returns how a program may write a secret, each form once.
-func forms(secret []byte) [][]byte {
-	text := string(secret)
-	all := [][]byte{
-		bytes.Clone(secret),
-		bytes.ReplaceAll(secret, []byte("\n"), []byte("\r\n")),
-		[]byte(url.QueryEscape(text)),
-		[]byte(url.PathEscape(text)),
-	}
-	if utf8.Valid(secret) { // otherwise JSON cannot contain it
-		html, plain := jsonString(text, true), jsonString(text, false)
-		all = append(all, html, plain, bytes.ReplaceAll(plain, []byte("/"), []byte(`\/`))) // the last one as PHP
-	}
-	slices.SortFunc(all, bytes.Compare)
-	return slices.CompactFunc(all, bytes.Equal)
-}
-
-// jsonString returns the inside of a JSON string, with the characters <, > and & escaped if html is set.
-func jsonString(text string, html bool) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(html)
-	if err := e.Encode(text); err != nil {
-		panic("mask: " + err.Error()) // a string cannot fail
-	}
-	return bytes.TrimSuffix(bytes.Trim(b.Bytes(), "\n")[1:], []byte(`"`))
-}
-
 func (m *Writer) Write(p []byte) (int, error) {
 	if m.err != nil {
 		return 0, m.err
 	}
 	m.held = append(m.held, p...)
-	var out []byte
-	for len(m.held) > 0 {
-		at, found := m.find()
-		if found != nil {
-			out = append(append(out, m.held[:at]...), found.label...)
-			m.held = m.held[at+len(found.value):]
-			continue
-		}
-		out = append(out, m.held[:at]...)
-		m.held = m.held[at:]
-		break
-	}
-	m.held = bytes.Clone(m.held)
-	return len(p), m.emit(out)
-}
-
-// find returns the position of the first secret in held. Without one, it returns the position from
-// which the bytes may be the start of a secret.
-func (m *Writer) find() (int, *pattern) {
-	for at := range m.held {
-		rest := m.held[at:]
-		for i := range m.secrets {
-			s := &m.secrets[i]
-			switch {
-			case len(rest) >= len(s.value):
-				if bytes.HasPrefix(rest, s.value) {
-					return at, s
-				}
-			case bytes.HasPrefix(s.value, rest):
-				return at, nil // wait for more
-			}
-		}
-	}
-	return len(m.held), nil
+	return len(p), m.replace(false)
 }
 
 // Close writes the bytes that were held back. It does not close the other writer.
@@ -124,18 +68,120 @@ func (m *Writer) Close() error {
 	if m.err != nil {
 		return m.err
 	}
-	// What is held may contain a secret that is shorter than the one whose start it is.
-	for i := range m.secrets {
-		m.held = bytes.ReplaceAll(m.held, m.secrets[i].value, m.secrets[i].label)
-	}
-	held := m.held
-	m.held = nil
-	return m.emit(held)
+	return m.replace(true)
 }
 
-func (m *Writer) emit(p []byte) error {
-	if len(p) > 0 {
-		_, m.err = m.w.Write(p)
+// replace writes what is held, with the secrets replaced. If the output has not ended, it keeps what may be
+// the start of a secret.
+func (m *Writer) replace(ended bool) error {
+	var out []byte
+	for len(m.held) > 0 {
+		at, n, found := m.find(ended)
+		out = append(out, m.held[:at]...)
+		m.held = m.held[at+n:]
+		if found == nil {
+			break
+		}
+		out = append(out, found.label...)
+	}
+	m.held = bytes.Clone(m.held)
+	if len(out) > 0 {
+		_, m.err = m.w.Write(out)
 	}
 	return m.err
+}
+
+// find returns the position and the length of the first secret in held. Without one, it returns the
+// position from which the bytes may be the start of a secret.
+func (m *Writer) find(ended bool) (at, n int, found *pattern) {
+	for at := range m.held {
+		if !m.first[m.held[at]] {
+			continue
+		}
+		for i := range m.secrets {
+			n, more := match(m.held[at:], m.secrets[i].value)
+			if n > 0 {
+				return at, n, &m.secrets[i]
+			}
+			if more && !ended {
+				return at, 0, nil
+			}
+		}
+	}
+	return len(m.held), 0, nil
+}
+
+// match returns the length of the secret at the start of text in one of its forms, or 0. more reports whether
+// text may be the start of the secret.
+func match(text, secret []byte) (n int, more bool) {
+	for _, char := range forms {
+		n, part := matchForm(text, secret, char)
+		if n > 0 {
+			return n, false
+		}
+		more = more || part
+	}
+	return 0, more
+}
+
+func matchForm(text, secret []byte, char form) (n int, more bool) {
+	for len(secret) > 0 {
+		if n == len(text) {
+			return 0, true
+		}
+		got, k, more := char(text[n:])
+		if more {
+			return 0, true
+		}
+		if k == 0 || !bytes.HasPrefix(secret, got) {
+			return 0, false
+		}
+		n, secret = n+k, secret[len(got):]
+	}
+	return n, false
+}
+
+// A form is a way to write a text. It returns the first character of b, which is not empty, and its length in b.
+// The length is 0 if there is none. more reports whether b may be only the start of the character.
+type form func(b []byte) (text []byte, n int, more bool)
+
+var forms = []form{plain, onTerminal, pick.JSONChar, inQuery, inPath}
+
+func plain(b []byte) (text []byte, n int, more bool) { return b[:1], 1, false }
+
+// onTerminal is the output of a terminal, which puts a carriage return before each line break.
+func onTerminal(b []byte) (text []byte, n int, more bool) {
+	switch {
+	case b[0] != '\r':
+		return b[:1], 1, false
+	case len(b) == 1:
+		return nil, 0, true
+	case b[1] == '\n':
+		return b[1:2], 2, false
+	}
+	return b[:1], 1, false
+}
+
+// inQuery is the query of a URL, where + is a space.
+// https://url.spec.whatwg.org/#concept-urlencoded-serializer
+func inQuery(b []byte) (text []byte, n int, more bool) {
+	if b[0] == '+' {
+		return []byte(" "), 1, false
+	}
+	return inPath(b)
+}
+
+// inPath is any other part of a URL: RFC 3986, section 2.1.
+func inPath(b []byte) (text []byte, n int, more bool) {
+	if b[0] != '%' {
+		return b[:1], 1, false
+	}
+	if len(b) < 3 {
+		return nil, 0, true
+	}
+	text = make([]byte, 1)
+	if _, err := hex.Decode(text, b[1:3]); err != nil {
+		return b[:1], 1, false
+	}
+	return text, 3, false
 }

@@ -12,6 +12,8 @@ var secrets = []mask.Secret{
 	{"key", []byte("sk-0123456789")}, {"longer", []byte("sk-0123456789-more")}, {"short", []byte("1234567")},
 	{"pem", []byte("-----BEGIN\nabc\n-----END")}, {"again", []byte("aaaaaaab")},
 	{"odd", []byte(`a/b"c\<d> e+f`)}, {"bytes", []byte("\xff/01234567")},
+	{"aws", []byte("ab/cd+ef=")}, {"umlaut", []byte("pässword")}, {"marks", []byte("abc!def(gh)+")}, {"percent", []byte("100%25 sure")}, {"smile", []byte("😀😀😀")},
+	{"crlf", []byte("line\r\nline")},
 }
 
 // TestMask: each secret is replaced if the output is split into two writes at any position, and if it
@@ -37,6 +39,16 @@ func TestMask(t *testing.T) {
 		{"https://h/?key=a%2Fb%22c%5C%3Cd%3E+e%2Bf&x", "https://h/?key=[odd]&x"},
 		{"https://h/a%2Fb%22c%5C%3Cd%3E%20e+f/x", "https://h/[odd]/x"},
 		{"%FF%2F01234567 \xff/01234567", "[bytes] [bytes]"},
+		{"ab/cd%2Bef%3D ab%2fcd%2bef= ab/cd+ef%3d", "[aws] [aws] [aws]"},
+		{`"p\u00e4ssword" "p\u00E4ssword" "pässword" p%C3%A4ssword`, `"[umlaut]" "[umlaut]" "[umlaut]" [umlaut]`},
+		{"abc!def(gh)%2B abc%21def%28gh%29%2b", "[marks] [marks]"},
+		{`"a\/b\"c\\\u003Cd\u003E e+f"`, `"[odd]"`},
+		{"100%25 sure 100%2525%20sure 100%2525+sure 100%ZZ", "[percent] [percent] [percent] 100%ZZ"},
+		{`\ud83d\ude00\uD83D\uDE00😀 \ud83d\ude00\ud83d`, `[smile] \ud83d\ude00\ud83d`},
+		{"line\r\nline line\r\r\nline line%0D%0Aline", "[crlf] [crlf] [crlf]"},
+		{`\u0073k-0123456789 sk\u002d0123456789`, "[key] [key]"},
+		{"sk-%", "sk-%"},
+		{`sk-\u00`, `sk-\u00`},
 	} {
 		for split := range len(tc.in) + 1 {
 			check(t, tc.in, tc.want, tc.in[:split], tc.in[split:])
