@@ -249,7 +249,13 @@ func TestSilentWallet(t *testing.T) {
 		"teardown": func(ctx context.Context) error { _, err := v.Teardown(ctx, nil); return err },
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
-		go func() { <-w.asked; cancel() }()
+		go func() {
+			select {
+			case <-w.asked:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
 		if err := do(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v, want %v", op, err, context.Canceled)
 		}

@@ -63,10 +63,13 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: the error repeats a password: %v", url, err)
 		}
 	}
+	// The region can also come from the environment and from the files of the AWS CLI.
 	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"} {
 		t.Setenv(name, "")
 	}
-	t.Setenv("AWS_CONFIG_FILE", filepath.Join(t.TempDir(), "config"))
+	for _, name := range []string{"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"} {
+		t.Setenv(name, filepath.Join(t.TempDir(), "absent"))
+	}
 	if _, err := vaulturl.OpenStore(t.Context(), "s3://b", nil); !errors.Is(err, vault.ErrConfig) {
 		t.Errorf("s3 without a region: %v, want ErrConfig", err)
 	}

@@ -277,7 +277,8 @@ type faultMatrix struct {
 	counts map[[3]string]*[4]int // by store, operation and fault: the number of cells, and of each end
 }
 
-// clean runs an operation without a fault, and returns its requests.
+// clean runs an operation without a fault, and returns its requests. It tries again if the mirror was so slow
+// that a put did not wait for it.
 func (m *faultMatrix) clean(s faultStore, name string, op *faultOp, tries int) []string {
 	h := m.newHome(s, faultCell{store: name, op: op})
 	defer h.remove()
@@ -298,7 +299,7 @@ func (m *faultMatrix) clean(s faultStore, name string, op *faultOp, tries int) [
 }
 
 // cell runs one cell. If the machine was so slow that an earlier request than the intended one failed,
-// it tries again, with twice the time limit.
+// it tries again, with twice the time limit. It also tries again if a put did not wait for a slow mirror.
 func (m *faultMatrix) cell(s faultStore, c faultCell, tries int) {
 	start := time.Now()
 	h := m.newHome(s, c)

@@ -14,8 +14,8 @@ import (
 // Inside is an environment variable that is set in the programs of [Command].
 const Inside = "OBJECTVAULT_TEST_IN_KEYRING_SESSION"
 
-// Find looks for the programs that Command needs. If one is missing, required reports whether the tests
-// must fail instead of being skipped: OBJECTVAULT_TEST_REQUIRE contains "keyring".
+// Find returns an error that says what to install if a program that [Command] needs is missing. required
+// reports whether OBJECTVAULT_TEST_REQUIRE contains "keyring": then the tests must fail, and not be skipped.
 func Find() (required bool, err error) {
 	required = slices.Contains(strings.Split(os.Getenv("OBJECTVAULT_TEST_REQUIRE"), ","), "keyring")
 	for _, program := range []string{"dbus-run-session", "dbus-send", "gnome-keyring-daemon"} {
@@ -37,7 +37,7 @@ const config = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
 `
 
 // The daemon returns before it owns its name. The script waits for that, at least half a minute.
-const script = `printf %s password | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1 || exit 1
+const script = `printf %s password | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1 || { echo "gnome-keyring-daemon --unlock failed" >&2; exit 1; }
 n=0
 until dbus-send --session --print-reply --dest=org.freedesktop.DBus / org.freedesktop.DBus.NameHasOwner string:org.freedesktop.secrets 2>&1 | grep -q 'boolean true'; do
 	n=$((n+1))

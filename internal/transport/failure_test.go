@@ -52,7 +52,8 @@ func TestFailures(t *testing.T) {
 			c := &http.Client{Transport: transport.Failures{Base: transport.New(timeout)}}
 			defer c.CloseIdleConnections()
 			var err error
-			for again := true; again; { // on a busy machine, a connection is not always used a second time
+			again := true
+			for range 20 { // on a busy machine, a connection is not always used a second time
 				if tc.first {
 					resp, err := c.Get(tc.url + "/first")
 					if err != nil {
@@ -69,6 +70,12 @@ func TestFailures(t *testing.T) {
 				if _, err = c.Do(r); err == nil {
 					t.Fatal("the request succeeded")
 				}
+				if !again {
+					break
+				}
+			}
+			if again {
+				t.Fatal("no connection was used a second time")
 			}
 			if got := transport.NotSent(err); got != tc.notSent {
 				t.Errorf("not sent is %v: %v", got, err)

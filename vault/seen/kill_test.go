@@ -146,7 +146,7 @@ func kill(ctx context.Context, self string, early bool, env ...string) error {
 	rest, _ := io.ReadAll(out)
 	err = c.Wait()
 	if stop.Stop() || line != started || early && !strings.HasPrefix(started, string(rest)) || !early && len(rest) > 0 {
-		return fmt.Errorf("a process ended by itself: %s%s, %w", line, rest, err)
+		return fmt.Errorf("a process ended by itself: %s%s, %v", line, rest, err)
 	}
 	return nil
 }

@@ -45,7 +45,10 @@ func TestListen(t *testing.T) {
 func TestListenLocalhost(t *testing.T) {
 	var v6 net.Listener
 	var port string
-	for free := false; !free; { // for 127.0.0.1, too
+	for free, n := false, 0; !free; n++ { // for 127.0.0.1, too
+		if n == 100 {
+			t.Fatal("no port is free for both loopback addresses")
+		}
 		var err error
 		if v6, err = net.Listen("tcp", "[::1]:0"); err != nil {
 			t.Skipf("this machine has no ::1: %v", err)
