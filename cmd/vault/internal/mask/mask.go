@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"io"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/pick"
 )
@@ -23,11 +24,10 @@ type Secret struct {
 // that is split between two writes. It holds back bytes only while they may be the start of a secret;
 // Close writes them.
 type Writer struct {
-	w       io.Writer
-	secrets []pattern
-	first   [256]bool // the bytes with which a secret may start
-	held    []byte
-	err     error
+	w     io.Writer
+	first [256][]pattern // the secrets that may start with a byte
+	held  []byte
+	err   error
 }
 
 type pattern struct{ value, label []byte }
@@ -37,23 +37,26 @@ type pattern struct{ value, label []byte }
 // has put a carriage return before each of them. It does not replace other encodings, such as base64.
 func NewWriter(w io.Writer, secrets []Secret) *Writer {
 	m := &Writer{w: w}
+	// At one position the longest secret counts, because a shorter one may be its start.
+	secrets = slices.Clone(secrets)
+	slices.SortStableFunc(secrets, func(a, b Secret) int { return len(b.Value) - len(a.Value) })
 	for _, s := range secrets {
 		if len(s.Value) < MinLen {
-			continue
+			break
 		}
-		m.secrets = append(m.secrets, pattern{bytes.Clone(s.Value), []byte("[" + s.Name + "]")})
+		p := pattern{bytes.Clone(s.Value), []byte("[" + s.Name + "]")}
 		for b := range m.first {
-			text := []byte{byte(b)}
-			for _, char := range forms {
-				got, n, more := char(text)
-				m.first[b] = m.first[b] || more || n > 0 && bytes.HasPrefix(s.Value, got)
+			// JSON reads what is not UTF-8 as U+FFFD.
+			if c := byte(b); c == s.Value[0] || isEscape(c) || c >= utf8.RuneSelf && s.Value[0] >= utf8.RuneSelf {
+				m.first[b] = append(m.first[b], p)
 			}
 		}
 	}
-	// At one position the longest secret counts, because a shorter one may be its start.
-	slices.SortStableFunc(m.secrets, func(a, b pattern) int { return len(b.value) - len(a.value) })
 	return m
 }
+
+// isEscape reports whether an escape can start with b in one of the forms.
+func isEscape(b byte) bool { return b == '\\' || b == '%' || b == '+' || b == '\r' }
 
 func (m *Writer) Write(p []byte) (int, error) {
 	if m.err != nil {
@@ -95,13 +98,11 @@ func (m *Writer) replace(ended bool) error {
 // position from which the bytes may be the start of a secret.
 func (m *Writer) find(ended bool) (at, n int, found *pattern) {
 	for at := range m.held {
-		if !m.first[m.held[at]] {
-			continue
-		}
-		for i := range m.secrets {
-			n, more := match(m.held[at:], m.secrets[i].value)
+		for i := range m.first[m.held[at]] {
+			p := &m.first[m.held[at]][i]
+			n, more := match(m.held[at:], p.value)
 			if n > 0 {
-				return at, n, &m.secrets[i]
+				return at, n, p
 			}
 			if more && !ended {
 				return at, 0, nil
