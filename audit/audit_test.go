@@ -155,6 +155,14 @@ const (
 
 const rgwCaller = "$oidc$agentkeys:agent:0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa|session1|agentkeys:agent:0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
+func compressed(text []byte) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.Write(text)
+	z.Close()
+	return b.Bytes()
+}
+
 // Every record of the logs is read, its dialect is detected, and the size of the reads, compression and
 // the ends of lines make no difference.
 func TestRead(t *testing.T) {
@@ -164,12 +172,9 @@ func TestRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var zipped bytes.Buffer
-			z := gzip.NewWriter(&zipped)
-			z.Write(text)
-			z.Close()
+			zipped := compressed(text)
 			for name, r := range map[string]io.Reader{
-				"plain": bytes.NewReader(text), "one byte at a time": iotest.OneByteReader(bytes.NewReader(text)), "gzip": &zipped,
+				"plain": bytes.NewReader(text), "one byte at a time": iotest.OneByteReader(bytes.NewReader(text)), "gzip": bytes.NewReader(zipped),
 				"windows": strings.NewReader("\ufeff" + strings.ReplaceAll(string(text), "\n", "\r\n")),
 			} {
 				o := new(audit.Options)
@@ -203,10 +208,7 @@ func TestReadCut(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var zipped bytes.Buffer
-			z := gzip.NewWriter(&zipped)
-			z.Write(text)
-			z.Close()
+			zipped := compressed(text)
 			broken := errors.New("connection lost")
 			all := len(log.records)
 			some := text[:bytes.LastIndexByte(text[:len(text)-1], '\n')+1] // without the last line
@@ -216,8 +218,8 @@ func TestReadCut(t *testing.T) {
 				want  error
 				least int // records before the error
 			}{
-				"gzip without its checksum": {bytes.NewReader(zipped.Bytes()[:zipped.Len()-8]), io.ErrUnexpectedEOF, all},
-				"half of the gzip":          {bytes.NewReader(zipped.Bytes()[:zipped.Len()/2]), io.ErrUnexpectedEOF, 0},
+				"gzip without its checksum": {bytes.NewReader(zipped[:len(zipped)-8]), io.ErrUnexpectedEOF, all},
+				"half of the gzip":          {bytes.NewReader(zipped[:len(zipped)/2]), io.ErrUnexpectedEOF, 0},
 				"error after all":           {io.MultiReader(bytes.NewReader(text), iotest.ErrReader(broken)), broken, all},
 				"error after some":          {&once{some, broken}, broken, len(before)},
 				"error first":               {iotest.ErrReader(broken), broken, 0},
