@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/objectvault/objectvault/cmd/vault/internal/mask"
 	"github.com/objectvault/objectvault/cmd/vault/internal/pick"
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/vault"
@@ -313,14 +314,11 @@ func also(err, more error) error {
 
 // masked returns an output with the name in place of the secrets.
 func (c *capture) masked(output *recording, secrets []pick.Match) []byte {
-	masked := output.bytes()
-	secrets = slices.Concat(secrets, c.hide)
-	// A secret may contain a shorter one.
-	slices.SortStableFunc(secrets, func(a, b pick.Match) int { return len(b) - len(a) })
-	for _, secret := range secrets {
-		masked = pick.Mask(masked, secret, string(c.p.name))
+	var hidden []mask.Secret
+	for _, secret := range slices.Concat(secrets, c.hide) {
+		hidden = append(hidden, mask.Secret{Name: string(c.p.name), Value: secret})
 	}
-	return masked
+	return mask.Bytes(output.bytes(), hidden)
 }
 
 // showOther shows the stream without the secret, which may contain it all the same.

@@ -7,8 +7,6 @@ import (
 	"io"
 	"slices"
 	"unicode/utf8"
-
-	"github.com/objectvault/objectvault/cmd/vault/internal/pick"
 )
 
 // MinLen is the length in bytes of the shortest secret that is replaced. Shorter ones occur by chance.
@@ -35,13 +33,25 @@ type pattern struct{ value, label []byte }
 // NewWriter returns a Writer. It ignores secrets that are shorter than [MinLen]. It also replaces a secret
 // that is escaped in a JSON string or in a URL, in whichever way, and one with line breaks where a terminal
 // has put a carriage return before each of them. It does not replace other encodings, such as base64.
-func NewWriter(w io.Writer, secrets []Secret) *Writer {
+func NewWriter(w io.Writer, secrets []Secret) *Writer { return newWriter(w, secrets, MinLen) }
+
+// Bytes returns output with the secrets replaced as a [Writer] does it, also those that are shorter than
+// [MinLen].
+func Bytes(output []byte, secrets []Secret) []byte {
+	var masked bytes.Buffer
+	m := newWriter(&masked, secrets, 1)
+	m.Write(output) // a buffer returns no error
+	m.Close()
+	return masked.Bytes()
+}
+
+func newWriter(w io.Writer, secrets []Secret, least int) *Writer {
 	m := &Writer{w: w}
 	// At one position the longest secret counts, because a shorter one may be its start.
 	secrets = slices.Clone(secrets)
 	slices.SortStableFunc(secrets, func(a, b Secret) int { return len(b.Value) - len(a.Value) })
 	for _, s := range secrets {
-		if len(s.Value) < MinLen {
+		if len(s.Value) < least {
 			break
 		}
 		p := pattern{bytes.Clone(s.Value), []byte("[" + s.Name + "]")}
@@ -100,11 +110,11 @@ func (m *Writer) find(ended bool) (at, n int, found *pattern) {
 	for at := range m.held {
 		for i := range m.first[m.held[at]] {
 			p := &m.first[m.held[at]][i]
-			n, more := match(m.held[at:], p.value)
+			n, more := match(m.held[at:], p.value, ended)
 			if n > 0 {
 				return at, n, p
 			}
-			if more && !ended {
+			if more {
 				return at, 0, nil
 			}
 		}
@@ -112,26 +122,24 @@ func (m *Writer) find(ended bool) (at, n int, found *pattern) {
 	return len(m.held), 0, nil
 }
 
-// match returns the length of the secret at the start of text in one of its forms, or 0. more reports whether
-// text may be the start of the secret.
-func match(text, secret []byte) (n int, more bool) {
+// match returns the length of the secret at the start of text in the first of its forms, or 0. more reports
+// whether text may be the start of the secret, unless the output has ended.
+func match(text, secret []byte, ended bool) (n int, more bool) {
 	for _, char := range forms {
-		n, part := matchForm(text, secret, char)
-		if n > 0 {
-			return n, false
+		if n, more = matchForm(text, secret, char, ended); n > 0 || more {
+			return n, more
 		}
-		more = more || part
 	}
-	return 0, more
+	return 0, false
 }
 
-func matchForm(text, secret []byte, char form) (n int, more bool) {
+func matchForm(text, secret []byte, char form, ended bool) (n int, more bool) {
 	for len(secret) > 0 {
 		if n == len(text) {
-			return 0, true
+			return 0, !ended
 		}
 		got, k, more := char(text[n:])
-		if more {
+		if more && !ended {
 			return 0, true
 		}
 		if k == 0 || !bytes.HasPrefix(secret, got) {
@@ -146,7 +154,8 @@ func matchForm(text, secret []byte, char form) (n int, more bool) {
 // The length is 0 if there is none. more reports whether b may be only the start of the character.
 type form func(b []byte) (text []byte, n int, more bool)
 
-var forms = []form{plain, onTerminal, pick.JSONChar, inQuery, inPath}
+// inJSON is first: of a secret with a backslash at its end, plain would leave the second half of the escape.
+var forms = []form{inJSON, plain, onTerminal, inQuery, inPath}
 
 func plain(b []byte) (text []byte, n int, more bool) { return b[:1], 1, false }
 

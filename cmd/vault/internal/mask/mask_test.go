@@ -13,7 +13,7 @@ var secrets = []mask.Secret{
 	{"pem", []byte("-----BEGIN\nabc\n-----END")}, {"again", []byte("aaaaaaab")},
 	{"odd", []byte(`a/b"c\<d> e+f`)}, {"bytes", []byte("\xff/01234567")},
 	{"aws", []byte("ab/cd+ef=")}, {"umlaut", []byte("pässword")}, {"marks", []byte("abc!def(gh)+")}, {"percent", []byte("100%25 sure")}, {"smile", []byte("😀😀😀")},
-	{"crlf", []byte("line\r\nline")},
+	{"crlf", []byte("line\r\nline")}, {"tail", []byte(`abcdefgh\`)},
 }
 
 // TestMask: each secret is replaced if the output is split into two writes at any position, and if it
@@ -47,6 +47,7 @@ func TestMask(t *testing.T) {
 		{`\ud83d\ude00\uD83D\uDE00😀 \ud83d\ude00\ud83d`, `[smile] \ud83d\ude00\ud83d`},
 		{"line\r\nline line\r\r\nline line%0D%0Aline", "[crlf] [crlf] [crlf]"},
 		{`\u0073k-0123456789 sk\u002d0123456789`, "[key] [key]"},
+		{`"abcdefgh\\" abcdefgh\ abcdefgh\`, `"[tail]" [tail] [tail]`},
 		{"sk-%", "sk-%"},
 		{`sk-\u00`, `sk-\u00`},
 	} {
