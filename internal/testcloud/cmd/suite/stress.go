@@ -172,7 +172,8 @@ func (o stressOptions) play(ctx context.Context, env []string, all []*stressed, 
 
 // round runs the tests of a package once, and keeps their output if they fail.
 func (o stressOptions) round(ctx context.Context, env []string, p *stressed, errs io.Writer) error {
-	args := []string{"-test.paniconexit0", "-test.timeout=30m", "-test.run=" + o.run}
+	// Four tests at once, as in make test.
+	args := []string{"-test.paniconexit0", "-test.timeout=30m", "-test.parallel=4", "-test.run=" + o.run}
 	if o.short {
 		args = append(args, "-test.short")
 	}
