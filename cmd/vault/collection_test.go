@@ -17,7 +17,7 @@ func TestCollection(t *testing.T) {
 		return int(sample[0].Value.Uint64())
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(70))
-	defer func() { collection.set = false }()
+	defer func(set bool) { collection.set = set }(collection.set)
 	for name, tc := range map[string]struct {
 		gogc        string
 		size        int64

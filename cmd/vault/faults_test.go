@@ -9,6 +9,7 @@ import (
 	"io"
 	"log"
 	"maps"
+	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -366,19 +367,13 @@ func (m *faultMatrix) newHome(s faultStore, c faultCell) *faultHome {
 	}
 	h.secret = []byte("sk-" + rand.Text() + rand.Text())
 	if c.op.size > 0 {
-		long := make([]byte, c.op.size)
-		rand.Read(long)
-		copy(long, h.secret)
-		h.secret = long
+		h.secret = long(c.op.size, h.secret)
 	}
 	h.must(nil, "init")
 	if c.op.old {
 		h.old = []byte("old-" + rand.Text())
 		if c.op.first > 0 {
-			long := make([]byte, c.op.first)
-			rand.Read(long)
-			copy(long, h.old)
-			h.old = long
+			h.old = long(c.op.first, h.old)
 		}
 		h.must(h.old, "put", "openai")
 	}
@@ -386,6 +381,16 @@ func (m *faultMatrix) newHome(s faultStore, c faultCell) *faultHome {
 		c.op.setup(h)
 	}
 	return h
+}
+
+// long returns first and random bytes, together size bytes.
+func long(size int, first []byte) []byte {
+	b := make([]byte, size)
+	var seed [32]byte
+	rand.Read(seed[:])
+	mathrand.NewChaCha8(seed).Read(b)
+	copy(b, first)
+	return b
 }
 
 // remove removes the machine, and large objects of its tenant: the matrix has thousands of cells.

@@ -28,6 +28,7 @@ type underCloud struct{ *testing.M }
 
 func (m underCloud) Run() int {
 	heedSignals()
+	collection.set = true // commands that run in this process share its GOGC, and do not change it
 	return testcloud.Main(m.M)
 }
 
