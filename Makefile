@@ -8,6 +8,7 @@ FUZZFLAGS   ?=
 UNGUIDED    ?=
 BENCH       ?= .
 N           ?= 30
+P           ?= 4
 PKG         ?= ./...
 BUDGET      ?= 60m
 SOAK        ?= 10m
@@ -112,9 +113,9 @@ faults: ## every operation, each of its requests and each fault; writes docs/fau
 soak: ## 1000 processes that are killed, and writers and readers at a store that comes and goes for SOAK
 	OBJECTVAULT_SOAK_ROUNDS=1000 OBJECTVAULT_SOAK=$(SOAK) go test -count=1 -v -timeout 3h -run '^(TestKill|TestSoak)$$' ./vault/spool
 
-stress: ## N rounds of the tests of PKG on a busy machine, for at most BUDGET; a further run goes on
+stress: ## N rounds of the tests of PKG on a busy machine, P packages at once, for at most BUDGET; a further run goes on
 	go build -o bin/suite ./internal/testcloud/cmd/suite
-	bin/suite stress -n $(N) -budget $(BUDGET) $(PKG)
+	bin/suite stress -n $(N) -p $(P) -budget $(BUDGET) $(PKG)
 
 check: fmt vet tidy deps docs imports
 

@@ -1,7 +1,7 @@
 // Command suite runs the tests of many packages on one Ceph and one versitygw.
 //
 //	suite test -- go test ./... [-- go test -race ./...]
-//	suite stress [-n ROUNDS] [-budget 60m] [-run REGEXP] [-short] [-state DIR] PACKAGE...
+//	suite stress [-n ROUNDS] [-p PACKAGES] [-budget 60m] [-run REGEXP] [-short] [-state DIR] PACKAGE...
 //
 // test runs the commands one after the other, and stops at the first failure. At the end it prints
 // a table with the duration of each package. A test that passed in one command, without a skipped
@@ -10,11 +10,11 @@
 // as too slow. If a test with the same name in another of these packages did not pass, both run
 // again.
 //
-// stress runs the tests of each package repeatedly, while a busy loop runs on each processor. It
-// completes a round of all packages before it starts the next one. It stops after the given number
-// of rounds, or when the budget is used up. The state is in a directory, so the next run continues
-// there. A package whose tests have changed starts again. At the end, stress prints a table of the
-// failures.
+// stress runs the tests of each package repeatedly, while a busy loop runs on each processor. It runs
+// -p packages at once, and never one package twice at once. Waiting packages take turns, so a package
+// with long tests does not hold up the others. It stops after the given number of rounds of each, or
+// when the budget is used up. The state is in a directory, so the next run continues there. A package
+// whose tests have changed starts again. At the end, stress prints a table of the failures.
 //
 // The servers and the loops end when the command ends, for whatever reason. The command ends when
 // its parent ends. If a server is not available, the tests decide whether they are skipped or fail.
@@ -62,7 +62,7 @@ func orphaned(stop func()) {
 }
 
 const usage = `usage: suite test -- COMMAND [-- COMMAND]...
-       suite stress [-n ROUNDS] [-budget 60m] [-run REGEXP] [-short] [-state DIR] PACKAGE...
+       suite stress [-n ROUNDS] [-p PACKAGES] [-budget 60m] [-run REGEXP] [-short] [-state DIR] PACKAGE...
 `
 
 // errFailed means that tests failed and were reported.

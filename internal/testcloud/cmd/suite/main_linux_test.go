@@ -261,6 +261,16 @@ func TestStress(t *testing.T) {
 	}
 }
 
+// With -p 2, two packages run at once: the test of each waits for that of the other.
+func TestStressAtOnce(t *testing.T) {
+	t.Setenv("MEET", t.TempDir())
+	var out, errs bytes.Buffer
+	code := run(t.Context(), []string{"stress", "-state", t.TempDir(), "-n", "2", "-p", "2", "-budget", "5m", "./testdata/meet/a", "./testdata/meet/b"}, alone(&out, &errs))
+	if code != 0 || strings.Count(out.String(), "  2       0") != 2 {
+		t.Errorf("exit %d, table\n%s\n%s", code, out.String(), errs.String())
+	}
+}
+
 // The loops run until they are stopped.
 func TestBusy(t *testing.T) {
 	self, err := os.Executable()

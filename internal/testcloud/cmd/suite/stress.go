@@ -18,8 +18,12 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"text/tabwriter"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
@@ -42,12 +46,13 @@ type failure struct {
 }
 
 type stressOptions struct {
-	rounds   int
-	budget   time.Duration
-	run      string
-	short    bool
-	state    string
-	packages []string
+	rounds         int
+	packagesAtOnce int
+	budget         time.Duration
+	run            string
+	short          bool
+	state          string
+	packages       []string
 }
 
 // stress runs rounds of the tests of each package on a busy machine.
@@ -56,6 +61,7 @@ func stress(ctx context.Context, args []string, w *world) error {
 	f := flag.NewFlagSet("stress", flag.ContinueOnError)
 	f.SetOutput(w.err)
 	f.IntVar(&o.rounds, "n", 30, "the `rounds` of each package, with those that were done before")
+	f.IntVar(&o.packagesAtOnce, "p", 4, "the number of `packages` that run at once")
 	f.DurationVar(&o.budget, "budget", time.Hour, "begin no round, and end those that run, after so `long`")
 	f.StringVar(&o.run, "run", "", "only the tests that match this `regexp`, as in go test")
 	f.BoolVar(&o.short, "short", false, "leave out what -short leaves out")
@@ -151,27 +157,55 @@ func (o stressOptions) resume(p *stressed) error {
 	return nil
 }
 
-// play runs a round of every package before the next round, so all packages have about the same
-// number when the budget ends.
+// play runs rounds of different packages at once. A package waits for its turn behind those that wait
+// longer, so the others go on during a long round of one.
 func (o stressOptions) play(ctx context.Context, env []string, all []*stressed, errs io.Writer) error {
-	for done := false; !done; {
-		done = true
-		least := slices.MinFunc(all, func(a, b *stressed) int { return a.Rounds - b.Rounds }).Rounds
-		for _, p := range all {
-			if p.Rounds > least || p.Rounds >= o.rounds {
-				continue
-			}
-			done = false
-			if err := o.round(ctx, env, p, errs); err != nil {
-				return err
-			}
+	turns := make(chan *stressed, len(all))
+	var left atomic.Int32 // packages with rounds to do
+	for _, p := range all {
+		if p.Rounds < o.rounds {
+			left.Add(1)
+			turns <- p
 		}
 	}
-	return nil
+	if left.Load() == 0 {
+		return nil
+	}
+	var printing sync.Mutex
+	workers, ctx := errgroup.WithContext(ctx)
+	for range max(1, o.packagesAtOnce) {
+		workers.Go(func() error {
+			for {
+				var p *stressed
+				select {
+				case <-ctx.Done():
+					return context.Cause(ctx)
+				case p = <-turns:
+				}
+				if p == nil {
+					return nil
+				}
+				result, err := o.round(ctx, env, p)
+				if err != nil {
+					return err
+				}
+				printing.Lock()
+				fmt.Fprintln(errs, result)
+				printing.Unlock()
+				if p.Rounds < o.rounds {
+					turns <- p
+				} else if left.Add(-1) == 0 {
+					close(turns)
+				}
+			}
+		})
+	}
+	return workers.Wait()
 }
 
-// round runs the tests of a package once, and keeps their output if they fail.
-func (o stressOptions) round(ctx context.Context, env []string, p *stressed, errs io.Writer) error {
+// round runs the tests of a package once, keeps their output if they fail, and returns a line with the
+// result.
+func (o stressOptions) round(ctx context.Context, env []string, p *stressed) (result string, err error) {
 	// Four tests at once, as in make test.
 	args := []string{"-test.paniconexit0", "-test.timeout=30m", "-test.parallel=4", "-test.run=" + o.run}
 	if o.short {
@@ -182,26 +216,25 @@ func (o stressOptions) round(ctx context.Context, env []string, p *stressed, err
 	cmd.Dir, cmd.Env = p.dir, append(slices.Clone(env), "OBJECTVAULT_CAPABILITIES=", "PWD="+p.dir)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	begin := time.Now()
-	err := testcloud.RunGroup(ctx, cmd)
+	err = testcloud.RunGroup(ctx, cmd)
 	if ctx.Err() != nil {
-		return context.Cause(ctx) // the round was interrupted
+		return "", context.Cause(ctx) // the round was interrupted
 	}
 	p.Rounds++
 	if err != nil {
 		f := failure{Round: p.Rounds, Tests: failedTests(output.String()), Output: o.file(p, fmt.Sprintf(".%s.%d.txt", p.Tests, p.Rounds))}
 		fmt.Fprintf(&output, "\n%v\n", err)
 		if err := os.WriteFile(f.Output, output.Bytes(), 0o666); err != nil {
-			return err
+			return "", err
 		}
 		p.Failures = append(p.Failures, f)
 	}
 	verdict := map[bool]string{true: "ok", false: "FAIL"}[err == nil]
-	fmt.Fprintf(errs, "%-4s  round %d  %6.1fs  %s\n", verdict, p.Rounds, time.Since(begin).Seconds(), p.Package)
 	text, err := json.MarshalIndent(p, "", "\t")
-	if err != nil {
-		return err
+	if err == nil {
+		err = os.WriteFile(o.file(p, ".json"), text, 0o666)
 	}
-	return os.WriteFile(o.file(p, ".json"), text, 0o666)
+	return fmt.Sprintf("%-4s  round %d  %6.1fs  %s", verdict, p.Rounds, time.Since(begin).Seconds(), p.Package), err
 }
 
 var failLine = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
