@@ -92,10 +92,14 @@ var isDamaged = retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
 	return aws.UnknownTernary
 })
 
-// repeatUntil is an option for a call that may be repeated until ctx ends.
-func repeatUntil(ctx context.Context) func(*s3.Options) {
+// repeatUntil is an option for a call that may be repeated until ctx ends. It calls failed, unless that is
+// nil, with the error of each attempt.
+func repeatUntil(ctx context.Context, failed func(error)) func(*s3.Options) {
 	return func(o *s3.Options) {
-		o.Retryer = newRetryer(retry.IsErrorRetryableFunc(func(error) aws.Ternary {
+		o.Retryer = newRetryer(retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+			if failed != nil {
+				failed(err)
+			}
 			if ctx.Err() != nil {
 				return aws.FalseTernary
 			}

@@ -14,6 +14,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/objectvault/objectvault/internal/linger"
+	"github.com/objectvault/objectvault/internal/transport"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -31,7 +32,7 @@ type publisher struct {
 	sum  string          // see [store].sum
 	sent atomic.Int64    // bytes of the parts that the server may have received
 	left atomic.Bool     // the upload could not be aborted
-	lost atomic.Bool     // a part had no response, and may arrive after the abort
+	late atomic.Bool     // a request with a part had no response, and the part may be stored after the abort
 }
 
 func (p *publisher) PutObject(ctx context.Context, in *s3.PutObjectInput, o ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
@@ -52,7 +53,7 @@ func (p *publisher) CreateMultipartUpload(ctx context.Context, in *s3.CreateMult
 	}
 	lasting, cancel := lingeringContext(ctx) // an abort needs the ID in the response
 	defer cancel()
-	out, err := p.Client.CreateMultipartUpload(lasting, in, append(o, repeatUntil(ctx))...)
+	out, err := p.Client.CreateMultipartUpload(lasting, in, append(o, repeatUntil(ctx, nil))...)
 	if err != nil {
 		return out, &unpublished{contextError(ctx, err)}
 	}
@@ -72,14 +73,27 @@ func (p *publisher) UploadPart(ctx context.Context, in *s3.UploadPartInput, o ..
 	in.Body = readUntil(ctx, in.Body)
 	lasting, cancel := lingeringContext(ctx)
 	defer cancel()
-	out, err := p.Client.UploadPart(lasting, in, append(o, repeatUntil(ctx))...)
+	out, err := p.Client.UploadPart(lasting, in, append(o, repeatUntil(ctx, p.notePart))...)
 	if err != nil {
-		if response := (*smithyhttp.ResponseError)(nil); !errors.As(err, &response) {
-			p.lost.Store(true) // also if it was cut off: the server may notice that only after the abort
-		}
+		p.notePart(err)
 		err = &unpublished{contextError(ctx, err)}
 	}
 	return out, err
+}
+
+// notePart notes how an attempt to send or copy a part failed. A request that was cut off counts as sent: the
+// server may notice that only after the abort.
+func (p *publisher) notePart(err error) {
+	if !responded(err) && !transport.NotSent(err) {
+		p.late.Store(true)
+	}
+}
+
+// responded reports whether err is about a response of the service. Without a response, the SDK returns a
+// ResponseError with status 0.
+func responded(err error) bool {
+	var re *smithyhttp.ResponseError
+	return errors.As(err, &re) && re.HTTPStatusCode() != 0 && !errors.As(err, new(*foreignError))
 }
 
 // copyPart lets the server copy size bytes. It waits for the response like UploadPart, because the server
@@ -91,7 +105,10 @@ func (p *publisher) copyPart(ctx context.Context, in *s3.UploadPartCopyInput, si
 	p.sent.Add(size)
 	lasting, cancel := lingeringContext(ctx)
 	defer cancel()
-	out, err := p.Client.UploadPartCopy(lasting, in, repeatUntil(ctx))
+	out, err := p.Client.UploadPartCopy(lasting, in, repeatUntil(ctx, p.notePart))
+	if err != nil {
+		p.notePart(err)
+	}
 	return out, contextError(ctx, err)
 }
 
@@ -110,18 +127,26 @@ func (p *publisher) CompleteMultipartUpload(ctx context.Context, in *s3.Complete
 func (p *publisher) AbortMultipartUpload(_ context.Context, in *s3.AbortMultipartUploadInput, o ...func(*s3.Options)) (*s3.AbortMultipartUploadOutput, error) {
 	ctx, cancel := linger.Context(p.ctx, abortTime)
 	defer cancel()
-	_, err := p.Client.AbortMultipartUpload(ctx, in, o...)
-	if err != nil && code(err) != "NoSuchUpload" {
+	aborted := func() bool {
+		_, err := p.Client.AbortMultipartUpload(ctx, in, o...)
+		return err == nil || code(err) == "NoSuchUpload"
+	}
+	gone := aborted()
+	// S3 may store a part that was in progress when the upload was aborted. Another abort removes it.
+	for _, wait := range latePartTimes {
+		if p.late.Load() && gone && waitBefore(ctx, wait) {
+			gone = aborted()
+		}
+	}
+	if !gone {
 		p.left.Store(true)
-	} else if p.lost.Load() && waitBefore(ctx, lostPartTime) {
-		// S3 may store a part that was in progress when the upload was aborted. Another abort removes it.
-		p.Client.AbortMultipartUpload(ctx, in, o...)
 	}
 	return &s3.AbortMultipartUploadOutput{}, nil
 }
 
-// lostPartTime is the time to wait for a part without a response, before the upload is aborted again.
-const lostPartTime = 300 * time.Millisecond
+// latePartTimes are the times to wait for a part whose request had no response, each before the upload is
+// aborted again.
+var latePartTimes = []time.Duration{300 * time.Millisecond, time.Second}
 
 // sizeOf returns the number of unread bytes in the body of a part.
 func sizeOf(body io.Reader) int64 {
