@@ -299,6 +299,16 @@ func TestForeign(t *testing.T) {
 	}
 }
 
+// TestUnreachable: without a response, the error is that of the network.
+func TestUnreachable(t *testing.T) {
+	for name, endpoint := range map[string]string{"no server": testcloud.NoServer(t), "connection lost": newFake(t, response{lost: true}).URL} {
+		_, err := awskms.Enrol(t.Context(), awskms.Config{KeyID: "alias/vault", AWS: aws.Config{Region: "us-east-1", Credentials: static()}, Endpoint: endpoint})
+		if !errors.Is(err, envelope.ErrUnavailable) || strings.Contains(err.Error(), "not a response") || !strings.Contains(err.Error(), strings.TrimPrefix(endpoint, "http://")) {
+			t.Errorf("%s: %v, want an error of the network", name, err)
+		}
+	}
+}
+
 // TestKeyNamed: every request names the key and passes no encryption context, and a response of
 // another key is rejected.
 func TestKeyNamed(t *testing.T) {
