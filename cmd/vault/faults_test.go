@@ -442,7 +442,7 @@ func (h *faultHome) operate() ran {
 	case h.c.plan.kind == noResponse && h.c.store == "file":
 		deadline = limit(2 * time.Second) // there is no connection whose silence could be limited
 	case h.c.plan.kind == noResponse && (h.c.op.first > 0 || h.c.op.size > 0):
-		timeout = limit(2 * time.Second) // for a part
+		timeout = limit(2 * time.Second) // enough to send a part
 	case h.c.plan.kind == noResponse:
 		timeout = limit(300 * time.Millisecond)
 	}

@@ -1,7 +1,11 @@
 package aws_test
 
 import (
+	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"testing"
 
 	"github.com/objectvault/objectvault/internal/testcloud"
@@ -47,5 +51,33 @@ func TestCutListOnce(t *testing.T) {
 		if !done.Load() {
 			t.Errorf("%s: no response was truncated", tc.name)
 		}
+	}
+}
+
+// TestCutRefusal: an error response that ends early proves nothing, whatever its status is.
+func TestCutRefusal(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{403, 404} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+				w.Header().Set("Content-Length", "1000")
+				w.WriteHeader(status)
+				io.WriteString(w, "<html>blocked") // net/http closes the connection
+			}))
+			t.Cleanup(server.Close)
+			v := newVault(t, open(t, aws.Config{Bucket: "bucket", Endpoint: server.URL, Static: static(testcloud.Keys{AccessKeyID: "AKID", SecretKey: "secret"})}), "acme")
+			_, put := v.Put(t.Context(), "openai", noise(1, 100), nil)
+			if !errors.Is(put, vault.ErrUnsure) {
+				t.Errorf("put: %v, want ErrUnsure", put)
+			}
+			_, get := v.Get(t.Context(), "openai", nil)
+			for op, err := range map[string]error{"put": put, "get": get, "delete": v.Delete(t.Context(), "openai", nil)} {
+				if !errors.Is(err, vault.ErrUnavailable) || errors.Is(err, vault.ErrPermission) || errors.Is(err, vault.ErrNotFound) {
+					t.Errorf("%s: %v, want only ErrUnavailable", op, err)
+				}
+			}
+		})
 	}
 }

@@ -37,7 +37,8 @@ func causeOf(f failure, err error) *vault.Cause {
 
 // effectOf returns the effect of the request on the store. After a 5xx response, or without a response,
 // the service may have applied the request. After a 4xx it did nothing, and would refuse the request
-// again unless the error is temporary. A response that does not come from the service proves nothing.
+// again unless the error is temporary. A response that does not come from the service, or that is not
+// complete, proves nothing.
 func effectOf(err error) vault.Effect {
 	var re *awshttp.ResponseError
 	var foreign *foreignError
@@ -49,7 +50,7 @@ func effectOf(err error) vault.Effect {
 			return vault.NotApplied
 		}
 		return vault.EffectUnknown
-	case !errors.As(err, &re):
+	case !errors.As(err, &re), code(err) == "":
 		return vault.EffectUnknown
 	case isRepeated(err):
 		return vault.Refused
@@ -86,6 +87,10 @@ func isRepeated(err error) bool {
 	var op *smithy.OperationError
 	return (code(err) == codeAborted || code(err) == codeConflict || damagedCodes[code(err)]) && errors.As(err, &op) && op.OperationName == "PutObject"
 }
+
+// responded reports whether err is about a complete response of the service, which has an error code.
+// Without a response, the SDK returns a ResponseError, too.
+func responded(err error) bool { return code(err) != "" && !errors.As(err, new(*foreignError)) }
 
 // isUnpublished reports whether the request that publishes the object was not sent.
 func isUnpublished(err error) bool {
@@ -306,7 +311,9 @@ func failureOf(err error) failure {
 		return failure{vault.ErrUnavailable, vault.Untrusted}
 	case errors.As(err, &network), errors.Is(err, context.DeadlineExceeded):
 		return failure{vault.ErrUnavailable, vault.Unreachable}
-	case !errors.As(err, &re):
+	case errors.As(err, new(*cutError)):
+		return failure{vault.ErrUnavailable, vault.ReasonUnknown}
+	case !errors.As(err, &re), code(err) == "":
 		return failure{}
 	}
 	switch status := re.HTTPStatusCode(); {

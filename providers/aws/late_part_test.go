@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -24,16 +25,20 @@ func TestLatePart(t *testing.T) {
 	t.Parallel()
 	server := testcloud.RequireVersity(t)
 	denied := testcloud.RespondBefore(403, testcloud.ErrorXML("AccessDenied", "Access Denied"))
+	page := testcloud.RespondBefore(403, "<html>blocked</html>")
 	for name, tc := range map[string]struct {
-		copied bool
-		then   *testcloud.Fault // of further attempts
+		copied      bool
+		first, then *testcloud.Fault // of the first attempt to send the part, and of the others
+		late        int              // the server gets the last byte before this abort
 	}{
-		"no other response":                {false, testcloud.DropBefore()},
-		"another attempt was refused":      {false, denied},
-		"another attempt was successful":   {false, nil},
-		"the page of a proxy is returned":  {false, testcloud.RespondBefore(403, "<html>blocked</html>")},
-		"a copied part":                    {true, testcloud.DropBefore()},
-		"another attempt to copy it fails": {true, denied},
+		"no response":                    {false, testcloud.DropBefore(), testcloud.DropBefore(), 2},
+		"it takes longer":                {false, testcloud.DropBefore(), testcloud.DropBefore(), 3},
+		"another attempt was refused":    {false, testcloud.DropBefore(), denied, 2},
+		"another attempt was successful": {false, testcloud.DropBefore(), nil, 2},
+		"the page of a proxy":            {false, page, page, 2},
+		"a copied part":                  {true, testcloud.DropBefore(), testcloud.DropBefore(), 2},
+		"a copied part, then refused":    {true, testcloud.DropBefore(), denied, 2},
+		"a copied part, cut response":    {true, testcloud.CutBody(20), testcloud.CutBody(20), 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -41,7 +46,7 @@ func TestLatePart(t *testing.T) {
 			if tc.copied {
 				r.put(t, "late", splicedSize)
 			}
-			late := newLatePart(t, r, "bots/acme/credentials/late.enc")
+			late := newLatePart(t, r, "bots/acme/credentials/late.enc", tc.late)
 			hit := func(r *http.Request) bool { return r.URL.Query().Get("partNumber") == "1" }
 			if tc.copied {
 				hit = func(r *http.Request) bool { return isCopy(r) && !isFirstCopy(r) }
@@ -50,12 +55,12 @@ func TestLatePart(t *testing.T) {
 				q := r.URL.Query()
 				switch {
 				case hit(r) && late.start(q.Get("uploadId"), q.Get("partNumber")):
-					return testcloud.DropBefore()
+					return tc.first
 				case hit(r):
 					return tc.then
 				case q.Has("partNumber") && tc.then == nil:
 					return denied // another part
-				case r.Method == http.MethodDelete && q.Has("uploadId"):
+				case isAbort(r.Method, q.Has("uploadId")):
 					late.abort()
 				}
 				return nil
@@ -73,12 +78,53 @@ func TestLatePart(t *testing.T) {
 	}
 }
 
-// A latePart is a request with a part, of which the server has the last byte only after the upload was aborted
-// once.
+func isAbort(method string, upload bool) bool { return method == http.MethodDelete && upload }
+
+// TestOneAbort: if every part had a response, or was not sent, an upload that failed is aborted only once.
+func TestOneAbort(t *testing.T) {
+	t.Parallel()
+	server := testcloud.RequireVersity(t)
+	r := newRewrapTest(t, server.URL, server.Root, false)
+	for name, fault := range map[string]*testcloud.Fault{
+		"refused":         testcloud.RespondBefore(403, testcloud.ErrorXML("AccessDenied", "Access Denied")),
+		"busy":            testcloud.RespondBefore(503, testcloud.ErrorXML("SlowDown", "Please reduce your request rate.")),
+		"upload is gone":  testcloud.RespondBefore(404, testcloud.ErrorXML("NoSuchUpload", "The upload does not exist.")),
+		"internal errors": testcloud.RespondBefore(500, testcloud.ErrorXML("InternalError", "We encountered an internal error. Please try again.")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			proxy := testcloud.NewProxy(server.URL, &testcloud.ProxyOptions{Rule: func(r *http.Request, _ int) *testcloud.Fault {
+				if r.URL.Query().Get("partNumber") == "1" {
+					return fault
+				}
+				return nil
+			}})
+			t.Cleanup(func() { proxy.Close() })
+			if _, err := newVault(t, r.open(t, proxy.URL), "acme").Put(t.Context(), vault.Name(strings.ReplaceAll(name, " ", "-")), noise(7, splicedSize), nil); err == nil {
+				t.Error("put: no error")
+			}
+			uploads, aborts := 0, 0
+			for _, r := range proxy.Requests() {
+				if strings.Contains(r.Query, "uploads") {
+					uploads++
+				}
+				if isAbort(r.Method, strings.Contains(r.Query, "uploadId")) {
+					aborts++
+				}
+			}
+			if uploads == 0 || aborts != uploads {
+				t.Errorf("%d uploads were aborted %d times", uploads, aborts)
+			}
+		})
+	}
+}
+
+// A latePart is a request with a part. The server gets its last byte only after the upload was aborted.
 type latePart struct {
 	t           *testing.T
 	owner       *s3.Client
 	bucket, key string
+	before      int     // the server gets the last byte before this abort
 	other       *string // another upload for the key
 	sending     sync.WaitGroup
 	release     chan struct{}
@@ -88,8 +134,8 @@ type latePart struct {
 	aborts  int
 }
 
-func newLatePart(t *testing.T, r *rewrapTest, key string) *latePart {
-	l := &latePart{t: t, owner: testcloud.S3Client(r.url, r.keys), bucket: r.bucket, key: key, release: make(chan struct{})}
+func newLatePart(t *testing.T, r *rewrapTest, key string, before int) *latePart {
+	l := &latePart{t: t, owner: testcloud.S3Client(r.url, r.keys), bucket: r.bucket, key: key, before: before, release: make(chan struct{})}
 	// Versitygw also stores a late part after the last upload for its key was aborted, but does not list it.
 	out, err := l.owner.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: &l.bucket, Key: &l.key})
 	if err != nil {
@@ -119,17 +165,22 @@ func (l *latePart) start(upload, part string) bool {
 		l.t.Error(err)
 		return true
 	}
-	const size = 1 << 20
+	// More than the buffers of the connection, so that the server has begun to read the part when the
+	// beginning was sent.
+	const size = 24 << 20
 	read, ended := make(chan struct{}), make(chan struct{})
 	body := io.MultiReader(bytes.NewReader(make([]byte, size-1)), waitFor{read, l.release}, strings.NewReader("x"))
-	request, err := http.NewRequestWithContext(context.WithoutCancel(l.t.Context()), http.MethodPut, signed.URL, body)
+	ctx, cancel := context.WithTimeout(l.t.Context(), time.Minute)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPut, signed.URL, body)
 	if err != nil {
+		cancel()
 		l.t.Error(err)
 		return true
 	}
 	request.ContentLength = size
 	l.sending.Go(func() {
 		defer close(ended)
+		defer cancel()
 		resp, err := http.DefaultClient.Do(request)
 		if err != nil {
 			l.t.Error(err)
@@ -147,24 +198,24 @@ func (l *latePart) start(upload, part string) bool {
 	return true
 }
 
-// abort is called before each abort. Before the second one, the server gets the last byte.
+// abort is called before each abort.
 func (l *latePart) abort() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.aborts++; l.aborts == 2 {
+	if l.aborts++; l.aborts == l.before {
 		close(l.release)
 		l.sending.Wait()
 	}
 }
 
-// finish is called after the put. The server now gets the last byte, if there was only one abort.
+// finish is called after the put. The server now gets the last byte, unless it has it already.
 func (l *latePart) finish() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.started || l.aborts == 0 {
 		l.t.Errorf("the part was sent: %v; %d aborts", l.started, l.aborts)
 	}
-	if l.aborts < 2 {
+	if l.aborts < l.before {
 		close(l.release)
 	}
 	l.sending.Wait()

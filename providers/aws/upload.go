@@ -11,10 +11,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/objectvault/objectvault/internal/linger"
-	"github.com/objectvault/objectvault/internal/transport"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -75,7 +73,6 @@ func (p *publisher) UploadPart(ctx context.Context, in *s3.UploadPartInput, o ..
 	defer cancel()
 	out, err := p.Client.UploadPart(lasting, in, append(o, repeatUntil(ctx, p.notePart))...)
 	if err != nil {
-		p.notePart(err)
 		err = &unpublished{contextError(ctx, err)}
 	}
 	return out, err
@@ -84,16 +81,9 @@ func (p *publisher) UploadPart(ctx context.Context, in *s3.UploadPartInput, o ..
 // notePart notes how an attempt to send or copy a part failed. A request that was cut off counts as sent: the
 // server may notice that only after the abort.
 func (p *publisher) notePart(err error) {
-	if !responded(err) && !transport.NotSent(err) {
+	if !responded(err) && !isUnpublished(err) {
 		p.late.Store(true)
 	}
-}
-
-// responded reports whether err is about a response of the service. Without a response, the SDK returns a
-// ResponseError with status 0.
-func responded(err error) bool {
-	var re *smithyhttp.ResponseError
-	return errors.As(err, &re) && re.HTTPStatusCode() != 0 && !errors.As(err, new(*foreignError))
 }
 
 // copyPart lets the server copy size bytes. It waits for the response like UploadPart, because the server
@@ -106,9 +96,6 @@ func (p *publisher) copyPart(ctx context.Context, in *s3.UploadPartCopyInput, si
 	lasting, cancel := lingeringContext(ctx)
 	defer cancel()
 	out, err := p.Client.UploadPartCopy(lasting, in, repeatUntil(ctx, p.notePart))
-	if err != nil {
-		p.notePart(err)
-	}
 	return out, contextError(ctx, err)
 }
 
@@ -125,23 +112,25 @@ func (p *publisher) CompleteMultipartUpload(ctx context.Context, in *s3.Complete
 // AbortMultipartUpload aborts the upload even if the context of the upload has ended, within a time
 // limit. It returns no error, because its error would replace the reason for the abort.
 func (p *publisher) AbortMultipartUpload(_ context.Context, in *s3.AbortMultipartUploadInput, o ...func(*s3.Options)) (*s3.AbortMultipartUploadOutput, error) {
+	done := new(s3.AbortMultipartUploadOutput)
 	ctx, cancel := linger.Context(p.ctx, abortTime)
 	defer cancel()
-	aborted := func() bool {
-		_, err := p.Client.AbortMultipartUpload(ctx, in, o...)
-		return err == nil || code(err) == "NoSuchUpload"
+	if _, err := p.Client.AbortMultipartUpload(ctx, in, o...); err != nil && code(err) != "NoSuchUpload" {
+		p.left.Store(true)
+		return done, nil
 	}
-	gone := aborted()
+	if !p.late.Load() {
+		return done, nil
+	}
 	// S3 may store a part that was in progress when the upload was aborted. Another abort removes it.
+	again, cancel := linger.Context(p.ctx, linger.Half(p.ctx, abortTime)) // the other half is for reading the object back
+	defer cancel()
 	for _, wait := range latePartTimes {
-		if p.late.Load() && gone && waitBefore(ctx, wait) {
-			gone = aborted()
+		if waitBefore(again, wait) {
+			p.Client.AbortMultipartUpload(again, in, o...)
 		}
 	}
-	if !gone {
-		p.left.Store(true)
-	}
-	return &s3.AbortMultipartUploadOutput{}, nil
+	return done, nil
 }
 
 // latePartTimes are the times to wait for a part whose request had no response, each before the upload is
