@@ -271,6 +271,26 @@ func TestStressAtOnce(t *testing.T) {
 	}
 }
 
+// A package with fewer rounds in earlier runs comes first.
+func TestStressGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("FLAKY", filepath.Join(dir, "count"))
+	t.Setenv("MEET", dir)
+	if err := os.WriteFile(filepath.Join(dir, "b"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stress := func(args ...string) string {
+		var out, errs bytes.Buffer
+		run(t.Context(), append([]string{"stress", "-state", filepath.Join(dir, "state"), "-budget", "5m"}, args...), alone(&out, &errs))
+		return errs.String()
+	}
+	stress("-n", "1", "./testdata/flaky")
+	text := stress("-n", "2", "-p", "1", "./testdata/flaky", "./testdata/meet/a")
+	if _, text, _ = strings.Cut(text, " round "); !strings.HasSuffix(strings.SplitN(text, "\n", 2)[0], "/meet/a") {
+		t.Errorf("another package comes first:\n%s", text)
+	}
+}
+
 // The loops run until they are stopped.
 func TestBusy(t *testing.T) {
 	self, err := os.Executable()

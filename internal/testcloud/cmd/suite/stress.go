@@ -158,11 +158,12 @@ func (o stressOptions) resume(p *stressed) error {
 }
 
 // play runs rounds of different packages at once. A package waits for its turn behind those that wait
-// longer, so the others go on during a long round of one.
+// longer, so the others go on during a long round of one. Those with the fewest rounds in earlier runs come
+// first.
 func (o stressOptions) play(ctx context.Context, env []string, all []*stressed, errs io.Writer) error {
 	turns := make(chan *stressed, len(all))
 	var left atomic.Int32 // packages with rounds to do
-	for _, p := range all {
+	for _, p := range slices.SortedStableFunc(slices.Values(all), func(a, b *stressed) int { return a.Rounds - b.Rounds }) {
 		if p.Rounds < o.rounds {
 			left.Add(1)
 			turns <- p
