@@ -106,10 +106,10 @@ func explain(ctx context.Context, err error, creds aws.Credentials) error {
 		} else if e.RequestID != "" {
 			e.Kind = kindOfStatus(e.Status)
 		}
-	case errors.As(err, &network): // the SDK wraps it in a ResponseError, too, with status 0
-		e.Message = network.Error()
-	case errors.As(err, &re):
+	case errors.As(err, &re) && re.HTTPStatusCode() != 0: // 0: there was no response
 		e.Status, e.State = re.HTTPStatusCode(), "this is not a response of KMS"
+	case errors.As(err, &network):
+		e.Message = network.Error()
 	default:
 		e.Message = "the request failed"
 	}
