@@ -11,9 +11,9 @@ import (
 )
 
 // When the context of a write ends, requests that are not completely sent are interrupted. If a
-// request is completely sent, the write waits for its response, because the service may apply it.
-// A part that arrives after its upload was aborted would stay, and would be billed. In any case
-// the write returns within lateTime.
+// request is completely sent, the write waits for its response, because the service may apply it. In
+// any case the write returns within lateTime. A part that is being sent when its upload is aborted
+// fails (436/7740), so one abort suffices.
 
 const (
 	// lateTime is the longest time for which a write continues after its context has ended.

@@ -88,8 +88,7 @@ func (b *bucket) start(ctx context.Context, name string, options *cos.ObjectPutO
 		free: make(chan []byte, concurrency),
 	}
 	u.ctx, u.fail = context.WithCancelCause(ctx)
-	// The parts in progress end by themselves if another fails. If they were cut off, the service might notice
-	// that only after the upload was aborted, and keep them.
+	// The parts in progress end by themselves if another fails, so that the upload is aborted after them.
 	flight, cut := context.WithCancel(ctx)
 	u.flight = flight
 	context.AfterFunc(u.ctx, func() { time.AfterFunc(responseTime, cut) })

@@ -18,8 +18,9 @@ type Cause struct {
 	Detail   string // for WrongRegion, the region of the bucket, if it is known; otherwise empty
 	Message  string // the operation, and the service's response with its error code; contains no secret
 	Effect   Effect // what a failed write or delete changed
-	// Unfinished is the size in bytes of an incomplete multipart upload that could not be aborted.
-	// The cloud bills it until a lifecycle rule removes it.
+	// Unfinished is the size in bytes of an incomplete multipart upload that may remain: it could not be
+	// aborted, or parts of it may have been stored after the abort. The cloud bills it until a lifecycle
+	// rule removes it.
 	Unfinished int64
 }
 
@@ -119,5 +120,5 @@ const (
 // UnfinishedText returns a sentence about incomplete multipart uploads of n bytes: see
 // [Cause].Unfinished and [Info].Unfinished.
 func UnfinishedText(n int64) string {
-	return fmt.Sprintf("an unfinished upload of %d MB remains; it is billed until a lifecycle rule removes it", (n+999_999)/1_000_000)
+	return fmt.Sprintf("an unfinished upload of %d MB may remain; it is billed until a lifecycle rule removes it", (n+999_999)/1_000_000)
 }

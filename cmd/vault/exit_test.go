@@ -148,7 +148,7 @@ func TestReports(t *testing.T) {
 		{&vault.Error{Op: "get", Name: "a", Err: vault.ErrRollback}, "vault: put a: rolled back\nvault: hint: check the store and the clock of each writer: the store returned an older object than before, or a clock is slow\n"},
 		{&vault.Error{Op: "get", Name: "a", Err: fmt.Errorf("%w: more", context.Canceled)}, "vault: put a: interrupted\n"},
 		{&vault.Error{Op: "put", Name: "a", Err: fmt.Errorf("deep: %w", &vault.Cause{Sentinel: context.Canceled, Unfinished: 300_000_000})},
-			"vault: put a: interrupted; an unfinished upload of 300 MB remains; it is billed until a lifecycle rule removes it\n"},
+			"vault: put a: interrupted; an unfinished upload of 300 MB may remain; it is billed until a lifecycle rule removes it\n"},
 		{&interruption{context.Canceled, "the secret was stored"}, "vault: put: interrupted; the secret was stored\n"},
 		{errors.New("line\nbreak\x1b"), "vault: put: line; break\\x1b\n"},
 		{childCode(7), ""},

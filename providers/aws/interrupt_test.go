@@ -70,7 +70,7 @@ func TestUnfinishedUpload(t *testing.T) {
 			}
 			_, err := v.Put(ctx, "x", value, &tc.o)
 			if !errors.Is(err, tc.want) || !strings.Contains(err.Error(), "an unfinished upload of ") ||
-				!strings.HasSuffix(err.Error(), " MB remains; it is billed until a lifecycle rule removes it") {
+				!strings.HasSuffix(err.Error(), " MB may remain; it is billed until a lifecycle rule removes it") {
 				t.Errorf("put: %v, want %v and the remaining parts", err, tc.want)
 			}
 			var cause *vault.Cause

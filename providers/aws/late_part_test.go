@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,6 +76,30 @@ func TestLatePart(t *testing.T) {
 			late.finish()
 			noOrphans(t, late.owner, r.bucket)
 		})
+	}
+}
+
+// TestLatePartRemains: if the upload cannot be aborted again, the error has the size of the part that may remain.
+func TestLatePartRemains(t *testing.T) {
+	t.Parallel()
+	server := testcloud.RequireVersity(t)
+	r := newRewrapTest(t, server.URL, server.Root, false)
+	var parts, aborts atomic.Int64
+	proxy := testcloud.NewProxy(server.URL, &testcloud.ProxyOptions{Rule: func(r *http.Request, _ int) *testcloud.Fault {
+		switch q := r.URL.Query(); {
+		case q.Get("partNumber") == "1":
+			parts.Store(r.ContentLength)
+			return testcloud.DropBefore()
+		case isAbort(r.Method, q.Has("uploadId")) && aborts.Add(1) > 1:
+			return testcloud.RespondBefore(403, testcloud.ErrorXML("AccessDenied", "Access Denied"))
+		}
+		return nil
+	}})
+	t.Cleanup(func() { proxy.Close() })
+	_, err := newVault(t, r.open(t, proxy.URL), "acme").Put(t.Context(), "late", noise(7, splicedSize), nil)
+	var cause *vault.Cause
+	if !errors.As(err, &cause) || cause.Unfinished != parts.Load() || cause.Unfinished == 0 {
+		t.Errorf("put: %v, want an error with %d unfinished bytes", err, parts.Load())
 	}
 }
 

@@ -314,13 +314,13 @@ func (u *parts) finish(err error) (written, error) {
 	return written{out.VersionId, out.ETag}, nil
 }
 
-// abandon aborts the upload, and returns err with the number of bytes that could not be removed.
+// abandon aborts the upload, and returns err with the number of bytes that may remain.
 func (u *parts) abandon(err error) error {
 	u.fail(err)
 	u.sending.Wait()
 	u.AbortMultipartUpload(u.publisher.ctx, &s3.AbortMultipartUploadInput{Bucket: aws.String(u.s.bucket), Key: aws.String(u.key), UploadId: u.id})
-	if u.left.Load() {
-		return &unfinished{err, u.sent.Load()}
+	if left := u.left.Load(); left > 0 {
+		return &unfinished{err, left}
 	}
 	return err
 }

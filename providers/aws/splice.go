@@ -95,8 +95,8 @@ func (s *store) splice(ctx context.Context, o object, x vault.Splice) (_ written
 			return
 		}
 		p.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: aws.String(s.bucket), Key: aws.String(o.key), UploadId: started.UploadId})
-		if p.left.Load() {
-			err = &unfinished{err, p.sent.Load()}
+		if left := p.left.Load(); left > 0 {
+			err = &unfinished{err, left}
 		}
 	}()
 	u.upload = started.UploadId

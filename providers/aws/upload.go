@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,8 +30,8 @@ type publisher struct {
 	ctx  context.Context // the context of the upload
 	sum  string          // see [store].sum
 	sent atomic.Int64    // bytes of the parts that the server may have received
-	left atomic.Bool     // the upload could not be aborted
-	late atomic.Bool     // a request with a part had no response, and the part may be stored after the abort
+	late atomic.Int64    // bytes of the parts whose request had no response: they may be stored after the abort
+	left atomic.Int64    // bytes that may remain after the abort
 }
 
 func (p *publisher) PutObject(ctx context.Context, in *s3.PutObjectInput, o ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
@@ -66,23 +67,27 @@ func (p *publisher) UploadPart(ctx context.Context, in *s3.UploadPartInput, o ..
 	if err := ctx.Err(); err != nil {
 		return nil, &unpublished{err}
 	}
-	p.sent.Add(sizeOf(in.Body))
+	size := sizeOf(in.Body)
+	p.sent.Add(size)
 	in.ContentMD5, in.ChecksumCRC32 = p.checksums(in.Body)
 	in.Body = readUntil(ctx, in.Body)
 	lasting, cancel := lingeringContext(ctx)
 	defer cancel()
-	out, err := p.Client.UploadPart(lasting, in, append(o, repeatUntil(ctx, p.notePart))...)
+	out, err := p.Client.UploadPart(lasting, in, append(o, repeatUntil(ctx, p.noteLate(size)))...)
 	if err != nil {
 		err = &unpublished{contextError(ctx, err)}
 	}
 	return out, err
 }
 
-// notePart notes how an attempt to send or copy a part failed. A request that was cut off counts as sent: the
-// server may notice that only after the abort.
-func (p *publisher) notePart(err error) {
-	if !responded(err) && !isUnpublished(err) {
-		p.late.Store(true)
+// noteLate returns a function for the errors of the attempts to send or copy a part of size bytes. A request
+// that was cut off counts as sent: the server may notice that only after the abort.
+func (p *publisher) noteLate(size int64) func(error) {
+	var once sync.Once
+	return func(err error) {
+		if !responded(err) && !isUnpublished(err) {
+			once.Do(func() { p.late.Add(size) })
+		}
 	}
 }
 
@@ -95,7 +100,7 @@ func (p *publisher) copyPart(ctx context.Context, in *s3.UploadPartCopyInput, si
 	p.sent.Add(size)
 	lasting, cancel := lingeringContext(ctx)
 	defer cancel()
-	out, err := p.Client.UploadPartCopy(lasting, in, repeatUntil(ctx, p.notePart))
+	out, err := p.Client.UploadPartCopy(lasting, in, repeatUntil(ctx, p.noteLate(size)))
 	return out, contextError(ctx, err)
 }
 
@@ -112,25 +117,26 @@ func (p *publisher) CompleteMultipartUpload(ctx context.Context, in *s3.Complete
 // AbortMultipartUpload aborts the upload even if the context of the upload has ended, within a time
 // limit. It returns no error, because its error would replace the reason for the abort.
 func (p *publisher) AbortMultipartUpload(_ context.Context, in *s3.AbortMultipartUploadInput, o ...func(*s3.Options)) (*s3.AbortMultipartUploadOutput, error) {
-	done := new(s3.AbortMultipartUploadOutput)
 	ctx, cancel := linger.Context(p.ctx, abortTime)
 	defer cancel()
-	if _, err := p.Client.AbortMultipartUpload(ctx, in, o...); err != nil && code(err) != "NoSuchUpload" {
-		p.left.Store(true)
-		return done, nil
+	aborted := func() bool {
+		_, err := p.Client.AbortMultipartUpload(ctx, in, o...)
+		return err == nil || code(err) == "NoSuchUpload"
 	}
-	if !p.late.Load() {
-		return done, nil
-	}
-	// S3 may store a part that was in progress when the upload was aborted. Another abort removes it.
-	again, cancel := linger.Context(p.ctx, linger.Half(p.ctx, abortTime)) // the other half is for reading the object back
-	defer cancel()
-	for _, wait := range latePartTimes {
-		if waitBefore(again, wait) {
-			p.Client.AbortMultipartUpload(again, in, o...)
+	switch late := p.late.Load(); {
+	case !aborted():
+		p.left.Store(p.sent.Load())
+	case late > 0:
+		// S3 may store a part that was in progress when the upload was aborted. Another abort removes it.
+		again := false
+		for _, wait := range latePartTimes {
+			again = waitBefore(ctx, wait) && aborted() || again
+		}
+		if !again {
+			p.left.Store(late)
 		}
 	}
-	return done, nil
+	return &s3.AbortMultipartUploadOutput{}, nil
 }
 
 // latePartTimes are the times to wait for a part whose request had no response, each before the upload is
@@ -154,7 +160,7 @@ func sizeOf(body io.Reader) int64 {
 	return end - at
 }
 
-// An unfinished error is the error of an upload whose parts could not be deleted.
+// An unfinished error is the error of an upload of which parts may remain.
 type unfinished struct {
 	err  error
 	size int64 // size of the parts
@@ -165,7 +171,7 @@ func (e *unfinished) Error() string {
 }
 func (e *unfinished) Unwrap() error { return e.err }
 
-// remainingBytes returns the number of bytes of an upload that remain stored according to err.
+// remainingBytes returns the number of bytes of an upload that may remain stored according to err.
 func remainingBytes(err error) int64 {
 	var left *unfinished
 	if !errors.As(err, &left) {
