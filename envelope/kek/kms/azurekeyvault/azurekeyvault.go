@@ -86,16 +86,24 @@ func newService(c Config) (kms.Service, error) {
 
 // explain describes an error of the client by its HTTP status.
 func explain(err error, e *kms.Error) {
+	var refused *azidentity.AuthenticationFailedError
 	var re *azcore.ResponseError
 	var network *url.Error
+	var final interface{ NonRetriable() } // azidentity returns this marker if it finds no credentials
 	switch {
-	case errors.As(err, new(*azidentity.AuthenticationFailedError)):
-		e.Kind, e.State = envelope.ErrUnauthenticated, "there are no credentials, or they are not valid"
+	case errors.As(err, &refused) && refused.RawResponse != nil:
+		e.Kind, e.State = envelope.ErrUnauthenticated, "the credentials are not valid"
+		return
+	case errors.As(err, &refused):
+		e.State = "there are no credentials, or the service that issues tokens was not reached"
 		return
 	case errors.As(err, &re):
 		e.Status, e.Code = re.StatusCode, re.ErrorCode
 	case errors.As(err, &network):
 		e.Message = network.Error()
+		return
+	case errors.As(err, &final):
+		e.Kind, e.State = envelope.ErrUnauthenticated, "there are no credentials"
 		return
 	default:
 		e.Message = "the request failed"
