@@ -212,9 +212,11 @@ func (v *Vault) mirrorDelete(ctx context.Context, name Name, key string) {
 		return
 	}
 	v.raiseSeen(ctx, name)
-	if revision, err := v.revisions.next(name); err == nil { // a later value of the name has a later one
-		v.mirrorChange(ctx, name, key, v.noteChange(ctx, name, revision, true), 0)
+	revision, err := v.revisions.next(name) // a later value of the name has a later one
+	if err != nil {
+		revision = maxRevision // no revision is left, so no value has a later one
 	}
+	v.mirrorChange(ctx, name, key, v.noteChange(ctx, name, revision, true), 0)
 }
 
 // mirrorChange makes a change in the mirrors, of which required must have it.
