@@ -528,12 +528,21 @@ const maxRaces = 3
 
 // publishAgain sends the envelope of s after an earlier attempt, which may have been applied.
 func (v *Vault) publishAgain(ctx context.Context, key string, e SpoolEntry, next nextWrite, s *sealing) (version string, err error) {
+	unfinished := int64(0) // size of the uploads of earlier attempts that could not be aborted
+	defer func() {
+		if err = withUnfinished(err, unfinished); err == nil {
+			s.unfinished += unfinished
+		}
+	}()
 	for n := 1; ; n++ {
 		version, err = v.publish(ctx, key, next.how, s)
-		switch {
-		case err == nil || !next.derived || errors.Is(err, ErrUnsure):
+		denied := errors.Is(err, ErrUnsupported) || errors.Is(err, ErrPermission)
+		raced := errors.Is(err, ErrExist) || errors.Is(err, ErrConflict)
+		if err == nil || !next.derived || errors.Is(err, ErrUnsure) || !denied && !raced {
 			return version, err
-		case errors.Is(err, ErrUnsupported), errors.Is(err, ErrPermission):
+		}
+		unfinished += unfinishedBy(err)
+		if denied {
 			// The store or the caller's permissions do not allow the condition, and a plain put needs none.
 			if next.listed { // without a condition, the object must be read first
 				if next, err = v.again(ctx, key, e, s); err != nil || next.done {
@@ -541,10 +550,7 @@ func (v *Vault) publishAgain(ctx context.Context, key string, e SpoolEntry, next
 				}
 			}
 			return v.publish(ctx, key, condition{}, s)
-		case !errors.Is(err, ErrExist) && !errors.Is(err, ErrConflict):
-			return version, err
 		}
-		s.unfinished += unfinishedBy(err)
 		// Another writer was faster, or the store refuses every condition, as Ceph does.
 		looked := next
 		if next, err = v.again(ctx, key, e, s); err != nil || next.done {
