@@ -243,7 +243,7 @@ func (c *changes) deletion() int64 {
 // finishNote removes a note whose change was made, or is not needed because the mirror has a newer object.
 func (v *Vault) finishNote(ctx context.Context, note Spooled, err error) error {
 	if errors.Is(err, errNewerInMirror) {
-		note.Remove()
+		note.Remove() // if it stays, the next attempt finds the same
 		return err
 	}
 	return v.finish(ctx, note, true, err)
