@@ -138,7 +138,7 @@ func (v *Vault) putSpooled(ctx context.Context, key string, s *sealing, o *PutOp
 	if !saved {
 		version, err = v.sendFirst(ctx, key, s, o)
 		if entry != nil {
-			entry.Remove() // if it stays, Deliver finds its envelope in the store
+			entry.Remove() // if it stays, Deliver finds its envelope in the store or its history
 		}
 		if err != nil && !isSourceError(err) {
 			err = &UnsavedError{Err: err, Spool: cause}
@@ -200,11 +200,11 @@ func (v *Vault) sendOlder(ctx context.Context, s *sealing, id string) error {
 // that failed with err. unsent reports whether no earlier attempt was, or will be, applied.
 func (v *Vault) finish(ctx context.Context, entry Spooled, unsent bool, err error) error {
 	if err == nil {
-		v.logSpool(ctx, "remove", entry, entry.Remove()) // if it stays, Deliver finds its envelope in the store
+		v.logSpool(ctx, "remove", entry, entry.Remove()) // if it stays, Deliver finds its envelope in the store or its history
 		return nil
 	}
 	final := isFinal(err) && !entry.Entry().Mirrored // the primary store has the value, and the mirror must get it
-	// If the line is lost, the value is only sent again: since startAttempt the entry is not unsent.
+	// If the line is lost, the value is only sent again: an entry that was sent is not unsent since startAttempt.
 	v.logSpool(ctx, "attempted", entry, entry.Attempted(SpoolAttempt{Time: v.revisions.now(), Reason: err.Error(), Refused: final, Unsent: unsent && !errors.Is(err, ErrUnsure)}))
 	if final {
 		v.dropEqual(ctx, entry)

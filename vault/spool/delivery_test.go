@@ -339,6 +339,34 @@ func TestFlushUnremovable(t *testing.T) {
 	}
 }
 
+// A full spool has no space for further entries.
+type full struct{ *spool.Spool }
+
+func (full) Add(context.Context, vault.SpoolEntry, func(io.Writer) error) (vault.Spooled, error) {
+	return nil, errDisk
+}
+
+// TestFlushFull: a value that must be sealed again, and for which the spool has no space, stays pending. The
+// store has not refused it.
+func TestFlushFull(t *testing.T) {
+	w := newWorld(t)
+	source := &downSource{KeySource: w.keys[0]}
+	w.keys = []envelope.KeySource{source}
+	s := w.spool(nil)
+	source.down.Store(true)
+	if _, err := w.vault(s).Put(t.Context(), "a", strings.NewReader("1"), nil); !errors.Is(err, vault.ErrSpooled) {
+		t.Fatalf("put: %v", err)
+	}
+	source.down.Store(false)
+	if sum, err := s.Sync(t.Context(), w.vault(full{s}), nil); err != nil || sum.Pending != 1 || !errors.Is(sum.Cause, errDisk) {
+		t.Errorf("sync of a full spool: %+v, %v", sum, err)
+	}
+	if sum, err := s.Sync(t.Context(), w.vault(s), nil); err != nil || sum.Sent != 1 {
+		t.Errorf("sync: %+v, %v", sum, err)
+	}
+	w.wantValue(w.vault(nil), "a", "1", false)
+}
+
 // errStopped stands for the end of the process.
 var errStopped = errors.New("stopped")
 
