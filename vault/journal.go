@@ -138,7 +138,7 @@ func (v *Vault) putSpooled(ctx context.Context, key string, s *sealing, o *PutOp
 	if !saved {
 		version, err = v.sendFirst(ctx, key, s, o)
 		if entry != nil {
-			entry.Remove()
+			entry.Remove() // if it stays, Deliver finds its envelope in the store or its history
 		}
 		if err != nil && !isSourceError(err) {
 			err = &UnsavedError{Err: err, Spool: cause}
@@ -200,23 +200,38 @@ func (v *Vault) sendOlder(ctx context.Context, s *sealing, id string) error {
 // that failed with err. unsent reports whether no earlier attempt was, or will be, applied.
 func (v *Vault) finish(ctx context.Context, entry Spooled, unsent bool, err error) error {
 	if err == nil {
-		if rerr := entry.Remove(); rerr != nil {
-			v.backend.log.WarnContext(ctx, "spool", "op", "remove", "id", entry.Entry().ID, "err", rerr)
-		}
+		v.logSpool(ctx, "remove", entry, entry.Remove()) // if it stays, Deliver finds its envelope in the store or its history
 		return nil
 	}
 	final := isFinal(err) && !entry.Entry().Mirrored // the primary store has the value, and the mirror must get it
-	entry.Attempted(SpoolAttempt{Time: v.revisions.now(), Reason: err.Error(), Refused: final, Unsent: unsent && !errors.Is(err, ErrUnsure)})
+	// If the line is lost, the value is only sent again: an entry that was sent is not unsent since startAttempt.
+	v.logSpool(ctx, "attempted", entry, entry.Attempted(SpoolAttempt{Time: v.revisions.now(), Reason: err.Error(), Refused: final, Unsent: unsent && !errors.Is(err, ErrUnsure)}))
 	if final {
 		v.dropEqual(ctx, entry)
 	}
 	return &SpooledError{ID: entry.Entry().ID, Refused: final, Err: err}
 }
 
+// logSpool logs an error of an entry that changes nothing for the caller. op is the method that failed.
+func (v *Vault) logSpool(ctx context.Context, op string, entry Spooled, err error) {
+	if err != nil {
+		v.backend.log.WarnContext(ctx, "spool", "op", op, "id", entry.Entry().ID, "err", err)
+	}
+}
+
+// A spoolFailure means that nothing was sent, because the spool failed. The store has refused nothing, so
+// the value stays pending, also if the error wraps [ErrNoSpace].
+type spoolFailure struct{ err error }
+
+func (e *spoolFailure) Error() string { return e.err.Error() }
+func (e *spoolFailure) Unwrap() error { return e.err }
+
 // isFinal reports whether the store refused a value, so that another attempt would not help.
 func isFinal(err error) bool {
 	var cause *Cause
 	switch {
+	case errors.As(err, new(*spoolFailure)):
+		return false
 	case errors.Is(err, ErrUnsure), errors.Is(err, context.Canceled), errors.Is(err, ErrUnauthenticated):
 		return false
 	case errors.As(err, &cause) && cause.Reason == NoBucket:
@@ -237,7 +252,7 @@ func (v *Vault) dropEqual(ctx context.Context, entry Spooled) {
 			continue
 		}
 		if old.Entry().Refused {
-			old.Remove()
+			old.Remove() // if it stays, the spool has the value twice
 		}
 		old.Unlock()
 	}
@@ -407,7 +422,8 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 	object, err := v.openEntryHeader(ctx, entry)
 	switch {
 	case errors.Is(err, envelope.ErrDecrypt), errors.Is(err, envelope.ErrFormat):
-		entry.SetAside("the envelope does not match the entry: " + err.Error())
+		// If it stays, the next Deliver finds the same, and does not send it either.
+		v.logSpool(ctx, "set aside", entry, entry.SetAside("the envelope does not match the entry: "+err.Error()))
 		return Info{}, err
 	case err != nil:
 		return Info{}, v.finish(ctx, entry, unsent, notOfStore(err))
@@ -434,17 +450,19 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 		}
 		var fresh Spooled
 		if fresh, err = v.reseal(ctx, entry, s); err == nil {
-			entry.Remove()
+			if rerr := entry.Remove(); rerr != nil { // it would be sent once more, after the new one
+				err = &spoolFailure{fmt.Errorf("the entry that was sealed again cannot be removed from the spool: %w", rerr)}
+			}
 			entry.Unlock()
 			entry, e, unsent = fresh, fresh.Entry(), true
 			s.replay = entry.Open
 		}
 	}
+	if err == nil && !next.done && e.Unsent { // from now on it is known only after the attempt
+		err = v.startAttempt(entry)
+	}
 	var version string
 	if err == nil && !next.done {
-		if e.Unsent { // from now on it is known only after the attempt
-			entry.Attempted(SpoolAttempt{Time: v.revisions.now(), Sending: true})
-		}
 		version, err = v.publishAgain(ctx, key, e, next, s)
 	} else if err == nil {
 		s.notes = v.noteChange(ctx, name, e.Revision, false) // the attempt that was applied may not have done it
@@ -454,6 +472,17 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 	info.Version = version
 	info.MissingKeys = s.missing // if it was sealed again: for another entry, Put has returned them
 	return info, v.finish(ctx, entry, unsent, err)
+}
+
+// startAttempt records that an attempt to send an unsent entry starts. Without that record the entry would
+// still seem unsent after an attempt without a response, and a [Delivery] would store its value again after
+// another writer has deleted it.
+func (v *Vault) startAttempt(entry Spooled) error {
+	err := entry.Attempted(SpoolAttempt{Time: v.revisions.now(), Sending: true})
+	if err != nil {
+		return &spoolFailure{fmt.Errorf("the start of an attempt cannot be recorded in the spool: %w", err)}
+	}
+	return nil
 }
 
 func lastReason(e SpoolEntry) string {
@@ -490,7 +519,7 @@ func (v *Vault) reseal(ctx context.Context, old Spooled, s *sealing) (Spooled, e
 			entry.Remove()
 			entry.Unlock()
 		}
-		return nil, fact(ErrBusy, err) // the spool failed, not the store
+		return nil, &spoolFailure{fact(ErrBusy, err)}
 	}
 	return entry, nil
 }
@@ -508,6 +537,7 @@ func (v *Vault) overwriteLater(ctx context.Context, e SpoolEntry) {
 		if l.ID <= e.ID || l.Refused || l.Overwrite || l.Create || l.IfTag != "" || l.IfRevision != 0 || lockBriefly(ctx, later) != nil {
 			continue
 		}
+		// If the line is lost, the value is refused, and kept.
 		later.Attempted(SpoolAttempt{Time: v.revisions.now(), Reason: "an older value of the same name was sent again later, and overwrites the object in the store", Retry: true, Overwrite: true})
 		later.Unlock()
 	}
@@ -528,12 +558,21 @@ const maxRaces = 3
 
 // publishAgain sends the envelope of s after an earlier attempt, which may have been applied.
 func (v *Vault) publishAgain(ctx context.Context, key string, e SpoolEntry, next nextWrite, s *sealing) (version string, err error) {
+	unfinished := int64(0) // size of the uploads of earlier attempts that could not be aborted
+	defer func() {
+		if err = withUnfinished(err, unfinished); err == nil {
+			s.unfinished += unfinished
+		}
+	}()
 	for n := 1; ; n++ {
 		version, err = v.publish(ctx, key, next.how, s)
-		switch {
-		case err == nil || !next.derived || errors.Is(err, ErrUnsure):
+		denied := errors.Is(err, ErrUnsupported) || errors.Is(err, ErrPermission)
+		raced := errors.Is(err, ErrExist) || errors.Is(err, ErrConflict)
+		if err == nil || !next.derived || errors.Is(err, ErrUnsure) || !denied && !raced {
 			return version, err
-		case errors.Is(err, ErrUnsupported), errors.Is(err, ErrPermission):
+		}
+		unfinished += unfinishedBy(err)
+		if denied {
 			// The store or the caller's permissions do not allow the condition, and a plain put needs none.
 			if next.listed { // without a condition, the object must be read first
 				if next, err = v.again(ctx, key, e, s); err != nil || next.done {
@@ -541,10 +580,7 @@ func (v *Vault) publishAgain(ctx context.Context, key string, e SpoolEntry, next
 				}
 			}
 			return v.publish(ctx, key, condition{}, s)
-		case !errors.Is(err, ErrExist) && !errors.Is(err, ErrConflict):
-			return version, err
 		}
-		s.unfinished += unfinishedBy(err)
 		// Another writer was faster, or the store refuses every condition, as Ceph does.
 		looked := next
 		if next, err = v.again(ctx, key, e, s); err != nil || next.done {

@@ -212,9 +212,11 @@ func (v *Vault) mirrorDelete(ctx context.Context, name Name, key string) {
 		return
 	}
 	v.raiseSeen(ctx, name)
-	if revision, err := v.revisions.next(name); err == nil { // a later value of the name has a later one
-		v.mirrorChange(ctx, name, key, v.noteChange(ctx, name, revision, true), 0)
+	revision, err := v.revisions.next(name) // a later value of the name has a later one
+	if err != nil {
+		revision = maxRevision // no revision is left, so no value has a later one
 	}
+	v.mirrorChange(ctx, name, key, v.noteChange(ctx, name, revision, true), 0)
 }
 
 // mirrorChange makes a change in the mirrors, of which required must have it.
@@ -241,7 +243,7 @@ func (c *changes) deletion() int64 {
 // finishNote removes a note whose change was made, or is not needed because the mirror has a newer object.
 func (v *Vault) finishNote(ctx context.Context, note Spooled, err error) error {
 	if errors.Is(err, errNewerInMirror) {
-		note.Remove()
+		note.Remove() // if it stays, the next attempt finds the same
 		return err
 	}
 	return v.finish(ctx, note, true, err)

@@ -593,6 +593,34 @@ func TestMirrorOfAFastClock(t *testing.T) {
 	expect(t, repaired(t, m.Vault, nil), "extra a in mirror")
 }
 
+// A name that has no revision left is deleted from a mirror, too: at once, or later if the mirror is away.
+func TestMirrorDeletesANameWithoutRevisions(t *testing.T) {
+	for _, away := range []bool{false, true} {
+		m := newMirrored(t, func(o *vault.Options) { o.Now = func() time.Time { return time.UnixMicro(1<<53 - 1) } })
+		put(t, m.Vault, "a", "secret", nil)
+		if _, err := m.Put(t.Context(), "a", strings.NewReader("next"), nil); !errors.Is(err, vault.ErrConflict) {
+			t.Fatalf("the second Put = %v", err)
+		}
+		m.want(t, "a", "secret", "secret")
+		m.mirror.away.Store(away)
+		if err := m.Delete(t.Context(), "a", nil); err != nil {
+			t.Fatal(err)
+		}
+		if away {
+			if len(m.behind) != 1 || !errors.Is(m.behind[0].Err, vault.ErrSpooled) {
+				t.Errorf("behind: %+v", m.behind)
+			}
+			m.mirror.away.Store(false)
+			if sum := m.mirror.sync(t, m.mirror.vault); sum.Sent != 1 || sum.Pending+sum.Refused > 0 {
+				t.Errorf("sync of the mirror: %+v", sum)
+			}
+		} else if len(m.behind) > 0 {
+			t.Errorf("behind: %+v", m.behind)
+		}
+		m.want(t, "a", "none", "none")
+	}
+}
+
 // Without a Seen, what waits for a mirror still shows that the mirror is behind.
 func TestNotedMirrorIsBehind(t *testing.T) {
 	m := newMirrored(t, func(o *vault.Options) { o.Seen = nil })

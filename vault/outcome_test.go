@@ -6,14 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/internal/intercept"
 	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vault/spool"
 )
 
 var errReset = errors.New("connection reset")
@@ -469,4 +472,71 @@ func TestUnfinishedUpload(t *testing.T) {
 	if text := err.Error(); strings.Count(text, "an unfinished upload of 5 MB may remain") != 1 || !strings.Contains(text, "start") {
 		t.Error(text)
 	}
+}
+
+// TestUnfinishedDelivery: an upload that could not be aborted is reported exactly once, also if Deliver then
+// finds a newer object, or writes without the condition.
+func TestUnfinishedDelivery(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		other  time.Duration // when another writer stores an object, relative to now; 0: never
+		causes []*vault.Cause
+		want   error
+		bytes  int64
+	}{
+		{"a newer object", time.Hour, []*vault.Cause{{Sentinel: vault.ErrExist, Effect: vault.Refused, Unfinished: 5_000_000}}, vault.ErrConflict, 5_000_000},
+		{"an older object", -time.Hour, []*vault.Cause{{Sentinel: vault.ErrExist, Effect: vault.Refused, Unfinished: 5_000_000}}, nil, 5_000_000},
+		{"no condition", 0, []*vault.Cause{{Sentinel: vault.ErrUnsupported, Effect: vault.Refused, Unfinished: 5_000_000}}, nil, 5_000_000},
+		{"no condition, no space", 0, []*vault.Cause{
+			{Sentinel: vault.ErrPermission, Effect: vault.Refused, Unfinished: 5_000_000},
+			{Sentinel: vault.ErrNoSpace, Effect: vault.Refused, Unfinished: 3_000_000},
+		}, vault.ErrNoSpace, 8_000_000},
+		{"refused at once", 0, []*vault.Cause{{Sentinel: vault.ErrNoSpace, Effect: vault.Refused, Unfinished: 5_000_000}}, vault.ErrNoSpace, 5_000_000},
+	} {
+		s, n := newStore(t), 0
+		causes := append([]*vault.Cause{errAway}, tc.causes...) // the first attempt is that of Put
+		v, entry := spooledPut(t, intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+			if !slices.Contains([]string{"put", "create", "swap"}, c.Op) {
+				return do()
+			}
+			if n++; n > len(causes) {
+				return do()
+			}
+			if n == 2 && tc.other != 0 {
+				put(t, newVault(t, s, &vault.Options{Now: func() time.Time { return time.Now().Add(tc.other) }}), "a", "of another writer", nil)
+			}
+			return causes[n-1]
+		}}))
+		info, err := v.Deliver(t.Context(), entry)
+		if !errors.Is(err, tc.want) {
+			t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
+		}
+		var cause *vault.Cause
+		got := info.Unfinished
+		if errors.As(err, &cause) {
+			got += cause.Unfinished
+		}
+		if got != tc.bytes || err == nil && info.Unfinished != tc.bytes || err != nil && info.Unfinished != 0 {
+			t.Errorf("%s: %d bytes unfinished, %d of them in the Info, want %d: %v", tc.name, got, info.Unfinished, tc.bytes, err)
+		}
+	}
+}
+
+// spooledPut puts the value of "a" into a new spool, because the first write of s fails. It returns the vault
+// and the entry.
+func spooledPut(t *testing.T, s *vault.Store) (*vault.Vault, vault.Spooled) {
+	t.Helper()
+	sp, err := spool.Open(spool.Config{Dir: t.TempDir(), Store: "store"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := newVault(t, s, &vault.Options{Spool: sp})
+	if _, err := v.Put(t.Context(), "a", strings.NewReader("v"), nil); !errors.Is(err, vault.ErrSpooled) {
+		t.Fatalf("Put = %v", err)
+	}
+	all, err := sp.All(t.Context())
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%d entries, %v", len(all), err)
+	}
+	return v, all[0]
 }

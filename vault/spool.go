@@ -44,7 +44,7 @@ type Spooled interface {
 	// Unlock releases the lock.
 	Unlock()
 	// Attempted records an attempt to send the entry, or the start of one. The entry must be
-	// locked.
+	// locked. If the start cannot be recorded, the attempt must not be made.
 	Attempted(SpoolAttempt) error
 	// Remove deletes the entry, which must be locked.
 	Remove() error

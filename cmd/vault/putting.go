@@ -128,13 +128,17 @@ func (p *putting) withoutTenant(ctx context.Context, value io.Reader, length int
 		return p.put(ctx, v, io.MultiReader(bytes.NewReader(start), value), length)
 	case err != nil:
 		refused := !errors.Is(err, vault.ErrUnavailable) && !errors.Is(err, vault.ErrUnauthenticated) && !errors.Is(err, context.Canceled)
+		// If the line is lost, the value stays pending: nothing was sent, and another attempt meets the same error.
 		entry.Attempted(vault.SpoolAttempt{Time: p.now(), Reason: err.Error(), Refused: refused})
 		return p.finish(ctx, nil, vault.Info{Name: p.name}, about(p.name, &vault.SpooledError{ID: entry.Entry().ID, Refused: refused, Err: err}))
 	}
 	info, err := v.Put(ctx, p.name, bytes.NewReader(start), p.options)
 	var spooled *vault.SpooledError
 	if err == nil || errors.As(err, &spooled) {
-		entry.Remove() // the store has the value, or there is an entry for the keys of the vault
+		// The store has the value, or there is an entry for the keys of the vault.
+		if rerr := entry.Remove(); rerr != nil { // it would be sent once more, even after the value was deleted
+			p.note("%s: the value is also saved on this machine, and that copy cannot be removed: %v; %s removes it", p.name, rerr, p.command("spool drop %s", spool.ShortID(entry.Entry().ID)))
+		}
 	}
 	return p.finish(ctx, v, info, v.explainKey(err))
 }

@@ -190,6 +190,183 @@ func TestFlushUnknown(t *testing.T) {
 	}
 }
 
+// An unrecorded entry is one whose file cannot be written.
+type unrecorded struct{ vault.Spooled }
+
+func (unrecorded) Attempted(vault.SpoolAttempt) error { return errDisk }
+
+var errDisk = fmt.Errorf("%w: the disk is full", vault.ErrNoSpace)
+
+// TestFlushUnrecorded: a value is not sent if the spool cannot record that an attempt starts. Otherwise an
+// attempt without a response would seem to have sent nothing, and a value that another writer has deleted
+// since would be stored again.
+func TestFlushUnrecorded(t *testing.T) {
+	w := newWorld(t)
+	w.away(errNotSent)
+	w.fill(several, nil)
+	w.away(nil)
+	s := w.spool(nil)
+	all, err := s.All(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := w.store
+	w.store = stopAfterWrite(store)
+	d := w.vault(s).NewDelivery(several)
+	for _, e := range all {
+		var err error
+		stopped(func() { _, err = d.Deliver(t.Context(), unrecorded{e}) })
+		var spooled *vault.SpooledError
+		if !errors.As(err, &spooled) || spooled.Refused || !errors.Is(err, vault.ErrSpooled) || !errors.Is(err, errDisk) {
+			t.Errorf("deliver %s: %v, want that it stays pending, because of the spool", e.Entry().Ref.Name, err)
+		}
+	}
+	w.store = store
+	other := w.vault(nil)
+	deleted := map[vault.Name]bool{}
+	for _, name := range several {
+		deleted[name] = other.Delete(t.Context(), name, nil) == nil
+	}
+	if sum, err := s.Sync(t.Context(), w.vault(s), nil); err != nil || sum.Sent != len(several) {
+		t.Errorf("sync: %+v, %v", sum, err)
+	}
+	for _, name := range several {
+		if !deleted[name] {
+			w.wantValue(other, name, "of "+string(name), false)
+		} else if _, err := other.Stat(t.Context(), name); !errors.Is(err, vault.ErrNotFound) {
+			t.Errorf("%s was deleted, and is in the store again: %v", name, err)
+		}
+	}
+}
+
+// A readOnly spool adds entries, and cannot write to their files again.
+type readOnly struct{ *spool.Spool }
+
+func (r readOnly) Add(ctx context.Context, e vault.SpoolEntry, fill func(io.Writer) error) (vault.Spooled, error) {
+	entry, err := r.Spool.Add(ctx, e, fill)
+	if entry != nil {
+		entry = unrecorded{entry}
+	}
+	return entry, err
+}
+
+func (r readOnly) Entries(ctx context.Context, ref envelope.Ref) ([]vault.Spooled, error) {
+	all, err := r.Spool.Entries(ctx, ref)
+	for i, e := range all {
+		all[i] = unrecorded{e}
+	}
+	return all, err
+}
+
+// TestPutUnrecorded: the first attempt of a Put needs no record. After an attempt that was not sent, and that
+// was recorded, a later value of the name waits with the older one.
+func TestPutUnrecorded(t *testing.T) {
+	w := newWorld(t)
+	s := w.spool(nil)
+	full := w.vault(readOnly{s})
+	if _, err := full.Put(t.Context(), "a", strings.NewReader("1"), nil); err != nil {
+		t.Fatal(err)
+	}
+	w.wantValue(w.vault(nil), "a", "1", false)
+	w.away(errNotSent)
+	if _, err := full.Put(t.Context(), "b", strings.NewReader("1"), nil); !errors.Is(err, vault.ErrSpooled) {
+		t.Fatalf("put: %v", err)
+	}
+	if left := w.entries(s); len(left) != 1 || left[0].Unsent {
+		t.Errorf("in the spool: %+v", left)
+	}
+	w.away(nil)
+	if _, err := full.Put(t.Context(), "b", strings.NewReader("2"), nil); err != nil { // sends both
+		t.Fatal(err)
+	}
+	w.wantValue(w.vault(nil), "b", "2", false)
+
+	w.away(errNotSent)
+	w.fill([]vault.Name{"c"}, nil)
+	w.away(nil)
+	_, err := full.Put(t.Context(), "c", strings.NewReader("2"), nil)
+	if !errors.Is(err, vault.ErrSpooled) || !errors.Is(err, errDisk) {
+		t.Errorf("put after an older value: %v", err)
+	}
+	if left := w.entries(s); len(left) != 2 || left[0].Refused || left[1].Refused {
+		t.Errorf("in the spool: %+v", left)
+	}
+	if sum, err := s.Sync(t.Context(), w.vault(s), nil); err != nil || sum.Sent != 2 {
+		t.Errorf("sync: %+v, %v", sum, err)
+	}
+	w.wantValue(w.vault(nil), "c", "2", false)
+}
+
+// An unremovable entry is one whose file cannot be removed.
+type unremovable struct{ vault.Spooled }
+
+func (unremovable) Remove() error { return errDisk }
+
+// TestFlushUnremovable: a value that was sealed again is not sent while the spool has its former entry, too,
+// which would be sent after another writer has deleted the value.
+func TestFlushUnremovable(t *testing.T) {
+	w := newWorld(t)
+	source := &downSource{KeySource: w.keys[0]}
+	w.keys = []envelope.KeySource{source}
+	s := w.spool(nil)
+	v := w.vault(s)
+	source.down.Store(true)
+	if _, err := v.Put(t.Context(), "a", strings.NewReader("1"), nil); !errors.Is(err, vault.ErrSpooled) {
+		t.Fatalf("put: %v", err)
+	}
+	source.down.Store(false)
+	all, err := s.All(t.Context())
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%d entries, %v", len(all), err)
+	}
+	_, err = v.Deliver(t.Context(), unremovable{all[0]})
+	if !errors.Is(err, vault.ErrSpooled) || !errors.Is(err, errDisk) {
+		t.Errorf("deliver: %v, want that it stays pending, because of the spool", err)
+	}
+	w.wantValue(v, "a", "1", true)
+	if sum, err := s.Sync(t.Context(), v, nil); err != nil || sum.Sent != 1 {
+		t.Errorf("sync: %+v, %v", sum, err)
+	}
+	w.wantValue(w.vault(nil), "a", "1", false)
+	if err := w.vault(nil).Delete(t.Context(), "a", nil); err != nil {
+		t.Fatal(err)
+	}
+	if sum, err := s.Sync(t.Context(), v, nil); err != nil || sum != (spool.Summary{}) {
+		t.Errorf("sync after the deletion: %+v, %v", sum, err)
+	}
+	if _, err := w.vault(nil).Stat(t.Context(), "a"); !errors.Is(err, vault.ErrNotFound) {
+		t.Errorf("the value was deleted, and is in the store again: %v", err)
+	}
+}
+
+// A full spool has no space for further entries.
+type full struct{ *spool.Spool }
+
+func (full) Add(context.Context, vault.SpoolEntry, func(io.Writer) error) (vault.Spooled, error) {
+	return nil, errDisk
+}
+
+// TestFlushFull: a value that must be sealed again, and for which the spool has no space, stays pending. The
+// store has not refused it.
+func TestFlushFull(t *testing.T) {
+	w := newWorld(t)
+	source := &downSource{KeySource: w.keys[0]}
+	w.keys = []envelope.KeySource{source}
+	s := w.spool(nil)
+	source.down.Store(true)
+	if _, err := w.vault(s).Put(t.Context(), "a", strings.NewReader("1"), nil); !errors.Is(err, vault.ErrSpooled) {
+		t.Fatalf("put: %v", err)
+	}
+	source.down.Store(false)
+	if sum, err := s.Sync(t.Context(), w.vault(full{s}), nil); err != nil || sum.Pending != 1 || !errors.Is(sum.Cause, errDisk) {
+		t.Errorf("sync of a full spool: %+v, %v", sum, err)
+	}
+	if sum, err := s.Sync(t.Context(), w.vault(s), nil); err != nil || sum.Sent != 1 {
+		t.Errorf("sync: %+v, %v", sum, err)
+	}
+	w.wantValue(w.vault(nil), "a", "1", false)
+}
+
 // errStopped stands for the end of the process.
 var errStopped = errors.New("stopped")
 
@@ -374,6 +551,21 @@ func TestUnsentLines(t *testing.T) {
 	}
 	if w.entries(s)[0].Unsent {
 		t.Error("unsent after many lines")
+	}
+	for n := range 300 { // the same if an attempt started after others that sent nothing, and had no end
+		a := vault.SpoolAttempt{Reason: "retry requested", Retry: true}
+		switch {
+		case n%10 < 5:
+			a = vault.SpoolAttempt{Reason: "away", Unsent: true}
+		case n%10 == 5:
+			a = vault.SpoolAttempt{Sending: true}
+		}
+		if err := e.Attempted(a); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.entries(s)[0].Unsent; got != (n%10 < 5) {
+			t.Fatalf("after %d further lines: unsent is %v", n+1, got)
+		}
 	}
 	if !slices.ContainsFunc(w.entries(s), func(e vault.SpoolEntry) bool { return len(e.Attempts) > 0 }) {
 		t.Error("no attempts are left")

@@ -152,8 +152,8 @@ func (e *entry) Unlock() {
 
 var errUnlocked = errors.New("the entry is not locked")
 
-// Attempted implements [vault.Spooled]. It does not sync the file, because a lost line costs only
-// one more attempt.
+// Attempted implements [vault.Spooled]. It does not sync the file, so that a power failure may lose the
+// line. An entry that was sent may then seem unsent: see ARCHITECTURE.md.
 func (e *entry) Attempted(a vault.SpoolAttempt) error {
 	if e.f == nil {
 		return errUnlocked
@@ -167,14 +167,20 @@ func (e *entry) Attempted(a vault.SpoolAttempt) error {
 	if len(e.e.Attempts) <= maxAttempts {
 		return e.appendLine(a)
 	}
-	// Keep the last attempts only.
+	// Keep the last attempts only. At most the last line without retry is unsent: a line with sending may
+	// have followed the others, and if a write fails, the file has only the first of these lines.
 	e.e.Attempts = append([]vault.SpoolAttempt(nil), e.e.Attempts[len(e.e.Attempts)-keptAttempts:]...)
 	e.e.Attempts[0].Refused, e.e.Attempts[0].Overwrite = e.e.Refused, e.e.Overwrite
-	if last := len(e.e.Attempts) - 1; e.e.Attempts[last].Retry {
-		e.e.Attempts[0].Unsent = e.e.Unsent
+	last := 0
+	for i := range e.e.Attempts {
+		e.e.Attempts[i].Unsent = false
+		if !e.e.Attempts[i].Retry {
+			last = i
+		}
 	}
+	e.e.Attempts[last].Unsent = e.e.Unsent
 	if err := e.f.Truncate(e.attempts()); err != nil {
-		return err
+		return explain(err)
 	}
 	for _, a := range e.e.Attempts {
 		if err := e.appendLine(a); err != nil {
@@ -203,7 +209,7 @@ func (e *entry) appendLine(a vault.SpoolAttempt) error {
 		}
 	}
 	_, err = e.f.WriteAt(append(bytes.TrimRight(text, "\n"), '\n'), end)
-	return err
+	return explain(err)
 }
 
 // Remove implements [vault.Spooled]. It does not sync the directory. If the entry reappears after a
