@@ -185,7 +185,7 @@ func (s *session) flushMirrors(ctx context.Context, o *opened) {
 			continue
 		}
 		brief, cancel := briefly(ctx)
-		sum, err := m.spool.Sync(brief, m.sealing, &spool.SyncOptions{OnlyDue: true, Identity: m.identity})
+		sum, err := s.send(brief, m, m.spool, m.sealing, spool.SyncOptions{OnlyDue: true, Identity: m.identity}, nil)
 		cancel()
 		if err == nil && sum.Sent > 0 {
 			s.note("made %s in the mirror %s", plural(sum.Sent, "change", "changes"), m.store.Name)
@@ -208,7 +208,7 @@ func (s *session) mirrorsWait(ctx context.Context) bool {
 }
 
 // syncMirrors makes the changes that the mirrors do not have yet, and adds them to sum.
-func (s *session) syncMirrors(ctx context.Context, o *opened, sum spool.Summary, each func(spool.Result)) (spool.Summary, error) {
+func (s *session) syncMirrors(ctx context.Context, o *opened, sum spool.Summary, each func(spool.Result) bool) (spool.Summary, error) {
 	for i, m := range o.mirrors {
 		if m.spool == nil {
 			continue
