@@ -164,12 +164,13 @@ func (s *session) send(ctx context.Context, o *opened, sp *spool.Spool, v *vault
 		if r.Err == nil {
 			s.oweFor(o, r.Entry.Ref.Vault, r.Info)
 		}
-		left := vault.Info{Name: vault.Name(r.Entry.Ref.Name), Unfinished: r.Info.Unfinished}
+		left := r.Info.Unfinished
 		var cause *vault.Cause
 		if printed := each != nil && each(r); !printed && errors.As(r.Err, &cause) {
-			left.Unfinished += cause.Unfinished
+			left += cause.Unfinished
 		}
-		s.noteUnfinished(left)
+		s.noteUnfinished(vault.Name(r.Entry.Ref.Name), left)
+		s.unfinished += left
 	}
 	return sp.Sync(ctx, v, &options)
 }

@@ -255,7 +255,9 @@ func (s *session) summarize(sum spool.Summary, notes int) error {
 			Pending int    `json:"pending"`
 			Refused int    `json:"refused"`
 			Reason  string `json:"reason,omitempty"`
-		}{sum.Sent, sum.Pending, sum.Refused, ""}
+			// Unfinished are the bytes of uploads that could not be removed.
+			Unfinished int64 `json:"unfinished,omitempty"`
+		}{sum.Sent, sum.Pending, sum.Refused, "", s.unfinished}
 		if sum.Cause != nil {
 			j.Reason = explain("sync", causeOf(sum.Cause)).Message
 		}

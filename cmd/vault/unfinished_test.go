@@ -35,7 +35,8 @@ func newLeavingHome(t *testing.T, mirrored bool) *leavingHome {
 		h.leaving = "second"
 		stores += fmt.Sprintf("mirrors = [%q]\n", fileURL(filepath.Join(h.dir, "second")))
 	}
-	file := fmt.Sprintf("[profiles.p]\n%sspool = %q\nseen = %q\n", stores, filepath.Join(h.dir, "spool"), filepath.Join(h.dir, "seen"))
+	file := fmt.Sprintf("[profiles.p]\n%stenant = %q\nspool = %q\nseen = %q\n", stores, walletA, filepath.Join(h.dir, "spool"), filepath.Join(h.dir, "seen"))
+	file += fmt.Sprintf("[profiles.other]\nstore = %q\ntenant = %q\n", fileURL(filepath.Join(h.dir, "first")), walletA) // without the mirror
 	if err := os.WriteFile(filepath.Join(h.dir, "config.toml"), []byte(file), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func newLeavingHome(t *testing.T, mirrored bool) *leavingHome {
 }
 
 func (h *leavingHome) run(ctx context.Context, errs *lockedBuffer, in string, args ...string) ran {
-	env := map[string]string{"HOME": h.dir, "OBJECTVAULT_CONFIG": filepath.Join(h.dir, "config.toml"), "OBJECTVAULT_PROFILE": "p", "OBJECTVAULT_TENANT": walletA}
+	env := map[string]string{"HOME": h.dir, "OBJECTVAULT_CONFIG": filepath.Join(h.dir, "config.toml"), "OBJECTVAULT_PROFILE": "p"}
 	var out lockedBuffer
 	code := run(ctx, append([]string{"vault"}, args...), &world{
 		in: strings.NewReader(in), out: &out, err: errs, goos: "linux", now: func() time.Time { return time.Now().Add(h.later) },
@@ -79,6 +80,10 @@ func (h *leavingHome) must(in string, args ...string) ran {
 	return r
 }
 
+func (h *leavingHome) otherKey() string {
+	return "local://" + filepath.ToSlash(filepath.Join(h.dir, "other.key"))
+}
+
 // fail makes the next n writes fail, so that a value is sent later.
 func (h *leavingHome) fail(n int32, cause vault.Cause) {
 	h.err = &cause
@@ -110,6 +115,8 @@ func TestUnfinishedLater(t *testing.T) {
 		{"before another command, to a mirror", true, stays, "get a", exitOK, ""},
 		{"sync", false, passes, "sync", exitOK, "vault: 1 sent, 0 pending, 0 refused"},
 		{"sync, and it stays", false, stays, "sync", exitSpooled, "vault: 0 sent, 1 pending, 0 refused"},
+		{"before another command, to a mirror, and it is there", true, passes, "get a", exitOK, "vault: made 1 change in the mirror "},
+		{"sync to a mirror", true, passes, "sync", exitOK, "vault: 1 sent, 0 pending, 0 refused"},
 		{"sync, and it stays behind in a mirror", true, stays, "sync", exitSpooled, "vault: 0 sent, 1 pending, 0 refused"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -169,5 +176,50 @@ func TestUnfinishedInBackground(t *testing.T) {
 				t.Errorf("%v: %d uploads are reported, want 1", r, n)
 			}
 		})
+	}
+}
+
+// TestUnfinishedOfCopies: the commands that write values again report the uploads that they could not remove,
+// also with --json.
+func TestUnfinishedOfCopies(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		first func(h *leavingHome) // before the writes fail
+		args  func(h *leavingHome) []string
+	}{
+		{"copy", func(h *leavingHome) { h.leaving = "third" }, func(h *leavingHome) []string {
+			return []string{"copy", "p", fileURL(filepath.Join(h.dir, "third"))}
+		}},
+		{"keys rewrap", func(h *leavingHome) { h.must("", "init", "--keys", h.otherKey()) }, func(h *leavingHome) []string {
+			return []string{"keys", "rewrap", "--add", h.otherKey()}
+		}},
+		{"keys rotate", func(*leavingHome) {}, func(*leavingHome) []string { return []string{"keys", "rotate"} }},
+		{"sync, of a value that waits", func(h *leavingHome) {
+			h.fail(1, vault.Cause{Sentinel: vault.ErrUnauthenticated, Effect: vault.Refused})
+			if r := h.run(h.t.Context(), new(lockedBuffer), "new", "put", "a"); r.code != exitSpooled {
+				h.t.Fatal(r)
+			}
+		}, func(*leavingHome) []string { return []string{"sync"} }},
+		{"sync, of a mirror that is behind", func(h *leavingHome) { h.must("new", "--profile", "other", "put", "a") }, func(*leavingHome) []string { return []string{"sync"} }},
+	} {
+		for _, json := range []bool{false, true} {
+			t.Run(fmt.Sprint(tc.name, " ", json), func(t *testing.T) {
+				h := newLeavingHome(t, strings.Contains(tc.name, "mirror"))
+				h.must("v", "put", "a")
+				tc.first(h)
+				h.fail(1, passes)
+				args := tc.args(h)
+				if json {
+					args = append(args, "--json")
+				}
+				r := h.must("", args...)
+				if n := strings.Count(r.err, leftA); n != 1 && !json {
+					t.Errorf("%v: %d uploads are reported, want 1", r, n)
+				}
+				if n := strings.Count(r.out, `"unfinished":5000000`); n != 1 && json {
+					t.Errorf("%v: %d uploads are reported, want 1", r, n)
+				}
+			})
+		}
 	}
 }
