@@ -491,7 +491,7 @@ func (c *copier) write(ctx context.Context, t *transfer, how condition, done *Co
 	c.dst.mirrorStored(ctx, t.at.key, s)
 	done.Unfinished += s.unfinished
 	if source := (*SourceError)(nil); errors.As(err, &source) {
-		return c.atSource(source.Err)
+		return c.atSource(withUnfinished(source.Err, unfinishedBy(err)))
 	}
 	if err == nil && c.o.Verify {
 		err = c.readBack(ctx, t)

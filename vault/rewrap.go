@@ -409,7 +409,7 @@ func (v *Vault) rotate(ctx context.Context, name Name, key string, conditional b
 	}
 	info, err = v.put(ctx, name, newSource(ctx, r), o)
 	if source := (*SourceError)(nil); errors.As(err, &source) {
-		err = v.backend.explain(source.Err) // the store failed, and not the caller's reader
+		err = withUnfinished(v.backend.explain(source.Err), unfinishedBy(err)) // the store failed, and not the caller's reader
 	}
 	return info, old.Tag, err
 }

@@ -3,6 +3,7 @@ package vault_test
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -29,6 +30,7 @@ var (
 	errLeftAborted  = &vault.Cause{Sentinel: vault.ErrUnavailable, Reason: vault.UploadAborted, Effect: vault.NotApplied, Unfinished: 5_000_000}
 	errLeftExists   = &vault.Cause{Sentinel: vault.ErrExist, Effect: vault.Refused, Unfinished: 5_000_000}
 	errLeftConflict = &vault.Cause{Sentinel: vault.ErrConflict, Effect: vault.Refused, Unfinished: 5_000_000}
+	errLeftSource   = &vault.Cause{Sentinel: &vault.SourceError{Err: io.ErrUnexpectedEOF}, Effect: vault.NotApplied, Unfinished: 5_000_000}
 	errLeftDenied   = &vault.Cause{Sentinel: vault.ErrPermission, Effect: vault.Refused, Unfinished: 5_000_000}
 )
 
@@ -46,6 +48,7 @@ func TestCopyUnfinished(t *testing.T) {
 		{"other writers", vault.CopyMissing, []error{errLeftExists, errLeftAborted}, vault.CopyCopied, 10_000_000},
 		{"a server without conditions", vault.CopyNewer, []error{errLeftConflict}, vault.CopyCopied, 5_000_000},
 		{"a failure", vault.CopyMissing, []error{errLeftExists, errLeftDenied}, vault.CopyFailed, 10_000_000},
+		{"a failure of the source", vault.CopyMissing, []error{errLeftSource}, vault.CopyFailed, 5_000_000},
 		{"a failure after another writer", vault.CopyMissing, []error{errLeftExists, vault.ErrPermission}, vault.CopyFailed, 5_000_000},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -61,8 +64,9 @@ func TestCopyUnfinished(t *testing.T) {
 					t.Fatal(err)
 				}
 				var cause *vault.Cause
+				var side *vault.CopyError
 				got := c.Unfinished
-				if c.Status == vault.CopyFailed && errors.As(c.Err, &cause) && got == 0 && strings.Contains(c.Err.Error(), "destination") {
+				if errors.As(c.Err, &side) && errors.As(c.Err, &cause) && got == 0 && side.Source == errors.Is(c.Err, io.ErrUnexpectedEOF) {
 					got = cause.Unfinished
 				}
 				if c.Status != tc.status || got != tc.want {
@@ -99,6 +103,11 @@ func TestRewrapUnfinished(t *testing.T) {
 			r, err := vaultFor(t, failWrites(s, tc.errs...), nil, a).Rewrap(t.Context(), "x", &vault.RewrapOptions{Add: []envelope.KeySource{b}, NoOtherWriters: true})
 			if err != nil || !r.Changed || r.Unfinished != tc.want {
 				t.Errorf("rewrap: %+v, %v, want %d bytes unfinished", r, err, tc.want)
+			}
+			_, err = vaultFor(t, failWrites(s, errLeftSource), nil, a, b).Rotate(t.Context(), "x", nil)
+			var cause *vault.Cause
+			if !errors.Is(err, io.ErrUnexpectedEOF) || !errors.As(err, &cause) || cause.Unfinished != 5_000_000 {
+				t.Errorf("rotate, while the source fails: %v", err)
 			}
 			info, err := vaultFor(t, failWrites(s, errLeftConflict), nil, a, b).Rotate(t.Context(), "x", &vault.RotateOptions{NoOtherWriters: true})
 			if err != nil || info.Unfinished != 5_000_000 {
