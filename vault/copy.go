@@ -92,7 +92,11 @@ type Copied struct {
 	// Opened means that a key source opened every version that was written, and verified it to its end
 	// before dst stored it.
 	Opened bool
-	Err    error // a *CopyError; nil unless Status is CopyFailed
+	// Unfinished is the size in bytes of multipart uploads that failed before others succeeded and could not
+	// be aborted, so that the store may bill them: see [Info].Unfinished. If Status is CopyFailed, it is in a
+	// [Cause] in Err instead.
+	Unfinished int64
+	Err        error // a *CopyError; nil unless Status is CopyFailed
 
 	later bool // if Status is CopyOlder: src wrote its object later, although the revision is earlier
 }
@@ -415,8 +419,22 @@ func (c *copier) copyName(ctx context.Context, p pair, done *Copied) (err error)
 	} else {
 		err = c.current(ctx, p, done)
 	}
-	info = Info{Revision: done.Revision, SealedSize: done.Sealed}
+	err = done.withUnfinished(err)
+	info = Info{Revision: done.Revision, SealedSize: done.Sealed, Unfinished: done.Unfinished}
 	return err
+}
+
+// withUnfinished moves the size of unfinished uploads to err, unless that is nil.
+func (c *Copied) withUnfinished(err error) error {
+	if err == nil {
+		return nil
+	}
+	size := c.Unfinished
+	c.Unfinished = 0
+	if side, ok := err.(*CopyError); ok {
+		return &CopyError{Source: side.Source, Store: side.Store, Err: withUnfinished(side.Err, size)}
+	}
+	return withUnfinished(err, size)
 }
 
 // current copies the current object of a name.
@@ -427,6 +445,7 @@ func (c *copier) current(ctx context.Context, p pair, done *Copied) error {
 		if !raced || errors.Is(err, ErrUnsure) || attempt == maxReplaced || !pause(ctx, attempt) {
 			return err
 		}
+		done.Unfinished += unfinishedBy(err)
 		p.inDest = maybe // another writer changed one of the two objects
 	}
 }
@@ -466,11 +485,13 @@ func (c *copier) write(ctx context.Context, t *transfer, how condition, done *Co
 	s := &sealing{ref: c.dst.ref(t.name), revisions: &c.dst.revisions, name: t.name, header: t.header, written: t.size, copy: t.send, unopened: t.object == nil}
 	_, err := c.dst.publish(ctx, t.at.key, how, s)
 	if how.kind == swap && errors.Is(err, ErrConflict) && c.refusesConditions(ctx, t.at.key, how.old) {
+		done.Unfinished += unfinishedBy(err)
 		_, err = c.dst.publish(ctx, t.at.key, condition{}, s)
 	}
 	c.dst.mirrorStored(ctx, t.at.key, s)
+	done.Unfinished += s.unfinished
 	if source := (*SourceError)(nil); errors.As(err, &source) {
-		return c.atSource(source.Err)
+		return c.atSource(withUnfinished(source.Err, unfinishedBy(err)))
 	}
 	if err == nil && c.o.Verify {
 		err = c.readBack(ctx, t)

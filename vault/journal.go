@@ -412,9 +412,10 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 		if v.primary == nil {
 			return Info{}, fmt.Errorf("%w: the entry is for a mirror, and this vault is not one", ErrConfig)
 		}
-		err := v.finishNote(ctx, entry, v.primary.bring(ctx, v, name, key, (&changes{revision: e.Revision, deleted: e.Deleted}).deletion()))
-		if errors.Is(err, errNewerInMirror) {
-			err = nil // Repair decides what happens to it
+		unfinished, err := v.primary.bring(ctx, v, name, key, (&changes{revision: e.Revision, deleted: e.Deleted}).deletion())
+		info.Unfinished = unfinished
+		if err = v.finishNote(ctx, entry, err); errors.Is(err, errNewerInMirror) {
+			info.Unfinished, err = unfinishedBy(err), nil // Repair decides what happens to the object
 		}
 		return info, err
 	}
@@ -467,7 +468,10 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 	} else if err == nil {
 		s.notes = v.noteChange(ctx, name, e.Revision, false) // the attempt that was applied may not have done it
 	}
-	mirror = func() { v.mirrorStored(ctx, key, s) }
+	mirror = func() {
+		v.mirrorStored(ctx, key, s)
+		info.Unfinished = s.unfinished
+	}
 	info = v.infoOf(s, key)
 	info.Version = version
 	info.MissingKeys = s.missing // if it was sealed again: for another entry, Put has returned them

@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/objectvault/objectvault/envelope"
@@ -200,7 +201,9 @@ func (v *Vault) noteChange(ctx context.Context, name Name, revision int64, delet
 // spool, so that no other process waits for its lock, and a killed process does not send it again.
 func (v *Vault) mirrorStored(ctx context.Context, key string, s *sealing) {
 	if s.notes != nil {
-		s.mirrored, s.mirrorErr = v.mirrorChange(ctx, s.name, key, s.notes, s.quorum-1)
+		unfinished := int64(0)
+		s.mirrored, unfinished, s.mirrorErr = v.mirrorChange(ctx, s.name, key, s.notes, s.quorum-1)
+		s.unfinished += unfinished
 		s.notes = nil
 	}
 }
@@ -219,10 +222,14 @@ func (v *Vault) mirrorDelete(ctx context.Context, name Name, key string) {
 	v.mirrorChange(ctx, name, key, v.noteChange(ctx, name, revision, true), 0)
 }
 
-// mirrorChange makes a change in the mirrors, of which required must have it.
-func (v *Vault) mirrorChange(ctx context.Context, name Name, key string, c *changes, required int) (stored int, err error) {
-	return v.eachMirror(ctx, name, required, func(ctx context.Context, i int, m *Vault) error {
-		err := tooSlow(ctx, v.bring(ctx, m, name, key, c.deletion()))
+// mirrorChange makes a change in the mirrors, of which required must have it. unfinished is the size of the
+// uploads that could not be aborted in the mirrors that have the change.
+func (v *Vault) mirrorChange(ctx context.Context, name Name, key string, c *changes, required int) (stored int, unfinished int64, err error) {
+	var sum atomic.Int64
+	stored, err = v.eachMirror(ctx, name, required, func(ctx context.Context, i int, m *Vault) error {
+		unfinished, err := v.bring(ctx, m, name, key, c.deletion())
+		sum.Add(unfinished)
+		err = tooSlow(ctx, err)
 		note := c.notes[i]
 		if note == nil {
 			return err
@@ -230,6 +237,7 @@ func (v *Vault) mirrorChange(ctx context.Context, name Name, key string, c *chan
 		defer note.Unlock()
 		return m.finishNote(ctx, note, err)
 	})
+	return stored, sum.Load(), err
 }
 
 // deletion returns the revision of a deletion, or 0 if the change is not one.
@@ -252,69 +260,77 @@ func (v *Vault) finishNote(ctx context.Context, note Spooled, err error) error {
 // bring brings the object called name in a mirror to the state of the primary store. If the primary store
 // has no object, the one of the mirror is deleted only if it is known to have been deleted: deletion is the
 // revision of a deletion, or 0. An empty primary store is no deletion. If the mirror has a newer object, the
-// error wraps ErrConflict.
-func (v *Vault) bring(ctx context.Context, m *Vault, name Name, key string, deletion int64) error {
+// error wraps ErrConflict. unfinished is the size of the uploads that could not be aborted; if there is an
+// error, it is in the Cause of that instead.
+func (v *Vault) bring(ctx context.Context, m *Vault, name Name, key string, deletion int64) (unfinished int64, err error) {
+	defer func() {
+		if err != nil {
+			err, unfinished = withUnfinished(err, unfinished), 0
+		}
+	}()
 	if _, err := m.writable(name); err != nil {
-		return err
+		return 0, err
 	}
 	for range maxRaces {
 		if err := ctx.Err(); err != nil {
-			return v.backend.explain(err)
+			return unfinished, v.backend.explain(err)
 		}
-		gone, err := v.copyTo(ctx, m, name, key)
+		gone, left, err := v.copyTo(ctx, m, name, key)
+		unfinished += left
 		if !gone {
-			return err
+			return unfinished, err
 		}
 		known, err := v.deletion(ctx, name, key)
 		if err != nil {
-			return err
+			return unfinished, err
 		}
 		removed, newer, err := m.deleteOlder(ctx, key, max(deletion, known))
 		switch {
 		case err == nil && newer && deletion > 0:
-			return errNewerInMirror
+			return unfinished, errNewerInMirror
 		case err != nil || !removed:
-			return err
+			return unfinished, err
 		}
 		// Another process may have stored a value meanwhile, and in the mirror: look again.
 	}
-	return fact(ErrBusy, errors.New("other writers changed the name at the same time"))
+	return unfinished, fact(ErrBusy, errors.New("other writers changed the name at the same time"))
 }
 
 var errNewerInMirror = fmt.Errorf("%w: the mirror has an object with a later revision, or another one with the same revision", ErrConflict)
 
-// copyTo copies the current object to a mirror, if it is newer. gone reports that there is none.
-func (v *Vault) copyTo(ctx context.Context, m *Vault, name Name, key string) (gone bool, err error) {
+// copyTo copies the current object to a mirror, if it is newer. gone reports that there is none, and
+// unfinished is the size of the uploads that could not be aborted and are not in err.
+func (v *Vault) copyTo(ctx context.Context, m *Vault, name Name, key string) (gone bool, unfinished int64, err error) {
 	if err := v.connect(ctx); err != nil {
-		return false, err
+		return false, 0, err
 	}
 	if err := m.connect(ctx); err != nil {
-		return false, err
+		return false, 0, err
 	}
 	if len(v.keys) == 0 {
 		_, err := v.readHead(ctx, place{key: key}, 0, 1)
 		if err = v.absent(ctx, key, err); err == nil {
 			err = fmt.Errorf("%w: there is no key to compare the object with that of the mirror", envelope.ErrUnknownKey)
 		}
-		return errors.Is(err, ErrNotFound), err
+		return errors.Is(err, ErrNotFound), 0, err
 	}
 	c, err := newCopier(ctx, m, v, &CopyOptions{Names: []Name{name}, Mode: CopyNewer})
 	if err != nil {
-		return false, err
+		return false, 0, err
 	}
 	c.mirrored = true
 	var done Copied
-	err = c.current(ctx, pair{Entry: Entry{Name: name, Key: key}, inSource: true}, &done)
+	err = done.withUnfinished(c.current(ctx, pair{Entry: Entry{Name: name, Key: key}, inSource: true}, &done))
 	var side *CopyError
 	switch {
 	case errors.As(err, &side) && side.Source && errors.Is(err, ErrNotFound):
-		return true, nil
+		return true, unfinishedBy(err), nil
 	case err == nil && (done.Status == CopyOlder || done.Status == CopyExists):
-		return false, errNewerInMirror
+		return false, done.Unfinished, errNewerInMirror
 	case side != nil:
-		return false, side.Err
+		return false, 0, side.Err
 	}
-	return false, err
+	return false, done.Unfinished, err
 }
 
 // deleteOlder deletes the object at key, unless it is newer than the revision of a deletion.
@@ -357,9 +373,13 @@ func (v *Vault) withoutPrimary(ctx context.Context, key string, s *sealing, o *P
 	if s.quorum == 0 || conditional || s.local != nil || !away {
 		return err
 	}
+	var unfinished atomic.Int64
 	stored, _ := v.eachMirror(ctx, s.name, s.quorum, func(ctx context.Context, _ int, m *Vault) error {
-		return tooSlow(ctx, m.storeNewer(ctx, key, s))
+		left, err := m.storeNewer(ctx, key, s)
+		unfinished.Add(left)
+		return tooSlow(ctx, err)
 	})
+	s.unfinished += unfinished.Load()
 	if stored < s.quorum {
 		return err
 	}
@@ -368,10 +388,11 @@ func (v *Vault) withoutPrimary(ctx context.Context, key string, s *sealing, o *P
 	return nil
 }
 
-// storeNewer stores the envelope of s, unless there is a newer object.
-func (v *Vault) storeNewer(ctx context.Context, key string, s *sealing) error {
+// storeNewer stores the envelope of s, unless there is a newer object. unfinished is the size of the uploads
+// that could not be aborted and are not in err.
+func (v *Vault) storeNewer(ctx context.Context, key string, s *sealing) (unfinished int64, err error) {
 	if err := v.connect(ctx); err != nil {
-		return err
+		return 0, err
 	}
 	own := &sealing{ref: s.ref, revisions: &v.revisions, name: s.name, header: s.header, written: s.written, replay: s.replay}
 	e := SpoolEntry{Ref: s.ref, Revision: s.header.Revision}
@@ -379,7 +400,7 @@ func (v *Vault) storeNewer(ctx context.Context, key string, s *sealing) error {
 	if err == nil && !next.done {
 		_, err = v.publishAgain(ctx, key, e, next, own)
 	}
-	return err
+	return own.unfinished, err
 }
 
 // checkQuorum returns an error if too few stores have the value of a Put that the primary store has.

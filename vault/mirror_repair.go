@@ -243,11 +243,14 @@ func (v *Vault) removeDeleted(ctx context.Context, m *Vault, r *Repaired, o *Rep
 		r.Removed = true
 		return
 	}
-	if err = v.bring(ctx, m, r.Name, r.Key, revision); err != nil && !errors.Is(err, errNewerInMirror) {
+	r.Unfinished, err = v.bring(ctx, m, r.Name, r.Key, revision)
+	if err != nil && !errors.Is(err, errNewerInMirror) {
 		r.Status, r.Err = CopyFailed, sided(err, false, m)
 		return
 	}
-	r.Removed = err == nil
+	if r.Removed = err == nil; !r.Removed {
+		r.Unfinished = unfinishedBy(err)
+	}
 }
 
 // deletion returns a revision that is not earlier than that of the object that was deleted from the store,

@@ -80,11 +80,16 @@ func (v *Vault) Rewrap(ctx context.Context, name Name, o *RewrapOptions) (result
 	if err := v.connect(ctx); err != nil {
 		return Rewrapped{}, err
 	}
+	unfinished := int64(0) // size of the uploads of earlier attempts that could not be aborted
 	for attempt := 1; ; attempt++ {
 		r, err := v.rewrap(ctx, name, key, o)
+		if err = withUnfinished(err, unfinished); err == nil {
+			r.Unfinished += unfinished
+		}
 		if attempt == maxReplaced || !errors.Is(err, errReplaced) || !pause(ctx, attempt) {
 			return r, err
 		}
+		unfinished = unfinishedBy(err)
 	}
 }
 
@@ -130,7 +135,10 @@ func (v *Vault) rewrap(ctx context.Context, name Name, key string, o *RewrapOpti
 	if how.kind == swap && errors.Is(err, ErrConflict) && r.unchanged(ctx, r.before) == nil {
 		// The object is still the one that was read: the server refuses every condition, as Ceph does.
 		if err = fact(errNoConditions, err); o.NoOtherWriters {
-			err = r.write(ctx, condition{})
+			unfinished := unfinishedBy(err)
+			if err = withUnfinished(r.write(ctx, condition{}), unfinished); err == nil {
+				r.result.Unfinished += unfinished
+			}
 		}
 	}
 	return r.result, err
@@ -251,17 +259,19 @@ func (r *rewrapping) write(ctx context.Context, how condition) error {
 		unfinished := unfinishedBy(err)
 		s.splice, s.replay = nil, func() (io.ReadCloser, error) { return r.stream(ctx) }
 		version, err = v.publish(ctx, r.at.key, how, s)
-		err = withUnfinished(err, unfinished)
+		if err = withUnfinished(err, unfinished); err == nil {
+			s.unfinished += unfinished
+		}
 	}
 	v.mirrorStored(ctx, r.at.key, s)
 	if err == nil && how.kind == replace {
-		err = r.unchanged(ctx, r.after)
+		err = withUnfinished(r.unchanged(ctx, r.after), s.unfinished)
 	}
 	if err != nil {
 		return err
 	}
 	info := v.info(r.name, header, envelope.Metadata{ContentType: r.result.ContentType, Expires: r.result.Expires, Labels: r.result.Labels})
-	info.Version, info.Size, info.SealedSize = version, s.read, s.written
+	info.Version, info.Size, info.SealedSize, info.Unfinished = version, s.read, s.written, s.unfinished
 	r.result.Info = info
 	return nil
 }
@@ -371,7 +381,11 @@ func (v *Vault) Rotate(ctx context.Context, name Name, o *RotateOptions) (info I
 	if now, serr := v.statHere(ctx, name, place{key: key}); serr == nil && now.Tag == tag {
 		// The object is still the one that was read: the server refuses every condition, as Ceph does.
 		if err = fact(errNoConditions, err); o.NoOtherWriters {
+			unfinished := unfinishedBy(err)
 			info, _, err = v.rotate(ctx, name, key, false)
+			if err = withUnfinished(err, unfinished); err == nil {
+				info.Unfinished += unfinished
+			}
 		}
 	}
 	return info, err
@@ -395,7 +409,7 @@ func (v *Vault) rotate(ctx context.Context, name Name, key string, conditional b
 	}
 	info, err = v.put(ctx, name, newSource(ctx, r), o)
 	if source := (*SourceError)(nil); errors.As(err, &source) {
-		err = v.backend.explain(source.Err) // the store failed, and not the caller's reader
+		err = withUnfinished(v.backend.explain(source.Err), unfinishedBy(err)) // the store failed, and not the caller's reader
 	}
 	return info, old.Tag, err
 }

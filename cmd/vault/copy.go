@@ -185,21 +185,22 @@ func (c *copying) run(ctx context.Context, o *vault.CopyOptions) error {
 
 // copyLine is a line of copy --json.
 type copyLine struct {
-	Name     vault.Name       `json:"name,omitempty"`
-	Key      string           `json:"key,omitempty"` // of a foreign object
-	Status   vault.CopyStatus `json:"status"`        // also removed or kept
-	Revision int64            `json:"revision,omitempty"`
-	Size     int64            `json:"sealed_size,omitempty"` // sealed bytes that were copied
-	Versions int              `json:"versions,omitempty"`
-	SHA256   string           `json:"sha256,omitempty"`
-	Unopened bool             `json:"unopened,omitempty"`
-	Side     string           `json:"side,omitempty"` // on which a copy failed: source or destination
-	Error    *report          `json:"error,omitempty"`
+	Name       vault.Name       `json:"name,omitempty"`
+	Key        string           `json:"key,omitempty"` // of a foreign object
+	Status     vault.CopyStatus `json:"status"`        // also removed or kept
+	Revision   int64            `json:"revision,omitempty"`
+	Size       int64            `json:"sealed_size,omitempty"` // sealed bytes that were copied
+	Versions   int              `json:"versions,omitempty"`
+	SHA256     string           `json:"sha256,omitempty"`
+	Unopened   bool             `json:"unopened,omitempty"`
+	Unfinished int64            `json:"unfinished,omitempty"` // bytes of uploads to DST that could not be removed
+	Side       string           `json:"side,omitempty"`       // on which a copy failed: source or destination
+	Error      *report          `json:"error,omitempty"`
 }
 
 // report prints the result of one name.
 func (c *copying) report(r vault.Copied) error {
-	l := copyLine{Name: r.Name, Status: r.Status, Revision: r.Revision, Size: r.Sealed, Versions: r.Versions, SHA256: r.SHA256}
+	l := copyLine{Name: r.Name, Status: r.Status, Revision: r.Revision, Size: r.Sealed, Versions: r.Versions, SHA256: r.SHA256, Unfinished: r.Unfinished}
 	if r.Status != vault.CopyExtra {
 		c.found++
 	}
@@ -233,6 +234,7 @@ func (c *copying) report(r vault.Copied) error {
 		c.failure = c.sideKey(r.Err)
 		l.fail(c.session, c.failure)
 	}
+	c.noteUnfinished(r.Name, r.Unfinished)
 	return c.print(l, detail)
 }
 

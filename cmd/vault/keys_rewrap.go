@@ -23,6 +23,7 @@ type rewrapLine struct {
 	Purged   int        `json:"purged,omitempty"` // old versions that were deleted
 	// MissingKeys are key sources that cannot open the object yet, because they could not be used.
 	MissingKeys []string `json:"missing_keys,omitempty"`
+	Unfinished  int64    `json:"unfinished,omitempty"` // bytes of uploads that could not be removed
 	Error       *report  `json:"error,omitempty"`
 
 	info    vault.Info // of rotate
@@ -54,7 +55,7 @@ func (s *session) keysRewrap(ctx context.Context) error {
 	}
 	r.one = func(ctx context.Context, name vault.Name) rewrapLine {
 		result, err := v.Rewrap(ctx, name, o)
-		return rewrapLine{Name: name, Changed: result.Changed && err == nil, Revision: result.Revision, Rewrap: result.Info.Rewrap, Added: result.Added, Removed: result.Removed, err: err}
+		return rewrapLine{Name: name, Changed: result.Changed && err == nil, Revision: result.Revision, Rewrap: result.Info.Rewrap, Added: result.Added, Removed: result.Removed, Unfinished: result.Unfinished, err: err}
 	}
 	return r.run(ctx, prefix)
 }
@@ -71,7 +72,7 @@ func (s *session) keysRotate(ctx context.Context) error {
 			return rewrapLine{Name: name, Changed: err == nil, Revision: info.Revision, err: err}
 		}
 		info, err := v.Rotate(ctx, name, &vault.RotateOptions{NoOtherWriters: s.c.Bool("no-other-writers")})
-		return rewrapLine{Name: name, Changed: err == nil, Revision: info.Revision, MissingKeys: info.MissingKeys, info: info, err: err}
+		return rewrapLine{Name: name, Changed: err == nil, Revision: info.Revision, MissingKeys: info.MissingKeys, Unfinished: info.Unfinished, info: info, err: err}
 	}
 	return r.run(ctx, prefix)
 }
@@ -164,6 +165,7 @@ func (r *rewrapper) show(line rewrapLine) error {
 	if line.Changed { // also if its old versions could not be deleted
 		r.owe(r.v, line.info)
 	}
+	r.noteUnfinished(line.Name, line.Unfinished)
 	if r.json {
 		return r.print(line)
 	}

@@ -185,7 +185,7 @@ func (s *session) flushMirrors(ctx context.Context, o *opened) {
 			continue
 		}
 		brief, cancel := briefly(ctx)
-		sum, err := m.spool.Sync(brief, m.sealing, &spool.SyncOptions{OnlyDue: true, Identity: m.identity})
+		sum, err := s.send(brief, m, m.spool, m.sealing, spool.SyncOptions{OnlyDue: true, Identity: m.identity}, nil)
 		cancel()
 		if err == nil && sum.Sent > 0 {
 			s.note("made %s in the mirror %s", plural(sum.Sent, "change", "changes"), m.store.Name)
@@ -208,7 +208,7 @@ func (s *session) mirrorsWait(ctx context.Context) bool {
 }
 
 // syncMirrors makes the changes that the mirrors do not have yet, and adds them to sum.
-func (s *session) syncMirrors(ctx context.Context, o *opened, sum spool.Summary, each func(spool.Result)) (spool.Summary, error) {
+func (s *session) syncMirrors(ctx context.Context, o *opened, sum spool.Summary, each func(spool.Result) bool) (spool.Summary, error) {
 	for i, m := range o.mirrors {
 		if m.spool == nil {
 			continue
@@ -236,10 +236,11 @@ func (s *session) syncMirrors(ctx context.Context, o *opened, sum spool.Summary,
 
 // repaired is a line of sync --json about a name that differed between two stores.
 type repaired struct {
-	Mirror string     `json:"mirror"`
-	Name   vault.Name `json:"name,omitempty"`
-	Status string     `json:"status"` // copied, restored, removed, extra, different or failed
-	Error  *report    `json:"error,omitempty"`
+	Mirror     string     `json:"mirror"`
+	Name       vault.Name `json:"name,omitempty"`
+	Status     string     `json:"status"`               // copied, restored, removed, extra, different or failed
+	Unfinished int64      `json:"unfinished,omitempty"` // bytes of uploads that could not be removed
+	Error      *report    `json:"error,omitempty"`
 }
 
 // repair compares the mirrors with the primary store, and copies what is newer.
@@ -250,7 +251,8 @@ func (s *session) repair(ctx context.Context, o *opened) error {
 	}
 	copied, failed := 0, 0
 	for r, err := range o.Repair(ctx, nil) {
-		l := repaired{Mirror: r.Store, Name: r.Name, Status: string(r.Status)}
+		l := repaired{Mirror: r.Store, Name: r.Name, Status: string(r.Status), Unfinished: r.Unfinished}
+		s.noteUnfinished(r.Name, r.Unfinished)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return ctx.Err()

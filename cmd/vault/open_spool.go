@@ -149,24 +149,30 @@ func (s *session) flush(ctx context.Context, o *opened) {
 	}
 	ctx, cancel := briefly(ctx)
 	defer cancel()
-	sum, err := o.spool.Sync(ctx, o.sealing, &spool.SyncOptions{OnlyDue: true, Identity: o.identity, Each: s.oweSent(o, nil)})
+	sum, err := s.send(ctx, o, o.spool, o.sealing, spool.SyncOptions{OnlyDue: true, Identity: o.identity}, nil)
 	if err == nil && sum.Sent > 0 {
 		s.note("sent %s from the spool", plural(sum.Sent, "value", "values"))
 	}
 	s.noteOld(ctx, o.spool)
 }
 
-// oweSent returns a function for SyncOptions.Each that remembers the missing keys of a value that was
-// sent, and then calls each, which may be nil.
-func (s *session) oweSent(o *opened, each func(spool.Result)) func(spool.Result) {
-	return func(r spool.Result) {
+// send calls Sync. It remembers the missing keys of each value that was sent, and reports the uploads that
+// could not be removed, also those of an entry that stays pending. each, which may be nil, reports whether
+// it has printed the error of its entry, which contains the size of such an upload.
+func (s *session) send(ctx context.Context, o *opened, sp *spool.Spool, v *vault.Vault, options spool.SyncOptions, each func(spool.Result) (printed bool)) (spool.Summary, error) {
+	options.Each = func(r spool.Result) {
 		if r.Err == nil {
 			s.oweFor(o, r.Entry.Ref.Vault, r.Info)
 		}
-		if each != nil {
-			each(r)
+		left := r.Info.Unfinished
+		var cause *vault.Cause
+		if printed := each != nil && each(r); !printed && errors.As(r.Err, &cause) {
+			left += cause.Unfinished
 		}
+		s.noteUnfinished(vault.Name(r.Entry.Ref.Name), left)
+		s.unfinished += left
 	}
+	return sp.Sync(ctx, v, &options)
 }
 
 // oldEntry is the age at which every command mentions an entry.

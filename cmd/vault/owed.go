@@ -79,7 +79,9 @@ func (s *session) addKeys(ctx context.Context, o *opened, k owed.Key) error {
 	if err != nil {
 		return err
 	}
-	_, err = v.Rewrap(ctx, vault.Name(k.Name), nil)
+	result, err := v.Rewrap(ctx, vault.Name(k.Name), nil)
+	s.noteUnfinished(result.Name, result.Unfinished)
+	s.unfinished += result.Unfinished
 	if errors.Is(err, vault.ErrNotFound) && !s.waits(ctx, o, k) {
 		return nil // the object was removed
 	}

@@ -92,7 +92,7 @@ func (u *ui) printStored(info vault.Info, behind []string) error {
 	if !info.Expires.IsZero() && info.Expired {
 		u.note("%s has already expired, at %s", info.Name, timestamp(info.Expires))
 	}
-	u.noteUnfinished(info)
+	u.noteUnfinished(info.Name, info.Unfinished)
 	if u.json {
 		j := toJSON(info)
 		j.Behind = behind
@@ -106,11 +106,11 @@ func (u *ui) printStored(info vault.Info, behind []string) error {
 	return nil
 }
 
-// noteUnfinished reports uploads that failed before the value was stored, and could not be removed. Only
-// this process knows that they exist.
-func (u *ui) noteUnfinished(info vault.Info) {
-	if info.Unfinished > 0 {
-		u.note("%s: %s", info.Name, vault.UnfinishedText(info.Unfinished))
+// noteUnfinished reports the bytes of uploads that failed before the value was stored, and could not be
+// removed. Only this process knows that they exist.
+func (u *ui) noteUnfinished(name vault.Name, bytes int64) {
+	if bytes > 0 {
+		u.note("%s: %s", name, vault.UnfinishedText(bytes))
 	}
 }
 

@@ -148,6 +148,9 @@ func (p *putting) finish(ctx context.Context, v *opened, info vault.Info, err er
 	var spooled *vault.SpooledError
 	o := p.options
 	var few *vault.QuorumError
+	if err != nil {
+		p.noteUnfinished(p.name, info.Unfinished) // in the stores that have the value: err has those of the others
+	}
 	switch {
 	case errors.As(err, &few):
 		p.owe(v, info)

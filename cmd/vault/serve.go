@@ -271,13 +271,13 @@ func (s *session) syncInBackground(ctx context.Context, v *opened) (stop func())
 			case <-tick.C:
 				for _, m := range v.mirrors {
 					if m.spool != nil {
-						m.spool.Sync(ctx, m.Vault, &spool.SyncOptions{OnlyDue: true})
+						s.send(ctx, m, m.spool, m.Vault, spool.SyncOptions{OnlyDue: true}, nil)
 					}
 				}
 				if v.spool == nil {
 					continue
 				}
-				v.spool.Sync(ctx, v.Vault, &spool.SyncOptions{Identity: v.identity, OnlyDue: true, Each: s.oweSent(v, func(r spool.Result) {
+				s.send(ctx, v, v.spool, v.Vault, spool.SyncOptions{Identity: v.identity, OnlyDue: true}, func(r spool.Result) (printed bool) {
 					var spooled *vault.SpooledError
 					switch {
 					case r.Err == nil:
@@ -285,8 +285,10 @@ func (s *session) syncInBackground(ctx context.Context, v *opened) (stop func())
 					case errors.As(r.Err, &spooled) && spooled.Refused:
 						s.note("the store refused %s, put at %s, and this machine keeps it: %s; see %s",
 							r.Entry.Ref.Name, timestamp(r.Entry.Created), explain("sync", causeOf(r.Err)).Message, s.command("spool ls"))
+						return true
 					}
-				})})
+					return false
+				})
 			case <-ctx.Done():
 				tick.Stop()
 				return

@@ -149,7 +149,7 @@ func (s *session) ownSpool() (*spool.Spool, error) {
 
 // syncAll sends the entries of the caller's tenant, of all collections and vault ids. sp and each may
 // be nil.
-func (s *session) syncAll(ctx context.Context, sp *spool.Spool, each func(spool.Result)) (spool.Summary, error) {
+func (s *session) syncAll(ctx context.Context, sp *spool.Spool, each func(spool.Result) bool) (spool.Summary, error) {
 	if sp == nil {
 		return spool.Summary{}, nil
 	}
@@ -175,16 +175,10 @@ func (s *session) syncAll(ctx context.Context, sp *spool.Spool, each func(spool.
 
 // syncParts sends the entries of the caller's tenant in a spool, for each collection and vault id, with the
 // vault that with returns.
-func (s *session) syncParts(ctx context.Context, o *opened, sp *spool.Spool, with func(envelope.Ref) (*vault.Vault, error), each func(spool.Result)) (total spool.Summary, err error) {
+func (s *session) syncParts(ctx context.Context, o *opened, sp *spool.Spool, with func(envelope.Ref) (*vault.Vault, error), each func(spool.Result) bool) (total spool.Summary, err error) {
 	all, err := sp.All(ctx)
 	if err != nil {
 		return total, err
-	}
-	report := func(r spool.Result) {
-		s.noteUnfinished(r.Info)
-		if each != nil {
-			each(r)
-		}
 	}
 	type part struct{ vault, collection string }
 	done := make(map[part]bool)
@@ -202,7 +196,7 @@ func (s *session) syncParts(ctx context.Context, o *opened, sp *spool.Spool, wit
 		if err != nil {
 			return total, err
 		}
-		sum, err := sp.Sync(ctx, v, &spool.SyncOptions{Identity: o.identity, Each: s.oweSent(o, report)})
+		sum, err := s.send(ctx, o, sp, v, spool.SyncOptions{Identity: o.identity}, each)
 		if err != nil {
 			return total, err
 		}
@@ -261,7 +255,9 @@ func (s *session) summarize(sum spool.Summary, notes int) error {
 			Pending int    `json:"pending"`
 			Refused int    `json:"refused"`
 			Reason  string `json:"reason,omitempty"`
-		}{sum.Sent, sum.Pending, sum.Refused, ""}
+			// Unfinished are the bytes of uploads that could not be removed.
+			Unfinished int64 `json:"unfinished,omitempty"`
+		}{sum.Sent, sum.Pending, sum.Refused, "", s.unfinished}
 		if sum.Cause != nil {
 			j.Reason = explain("sync", causeOf(sum.Cause)).Message
 		}
@@ -308,13 +304,15 @@ const (
 func (s *session) watch(ctx context.Context, sp *spool.Spool) error {
 	wait := firstWatch
 	for {
-		each := func(r spool.Result) {
+		each := func(r spool.Result) (printed bool) {
 			switch {
 			case r.Err == nil:
 				s.note("sent %s, put at %s", r.Entry.Ref.Name, timestamp(r.Entry.Created))
 			case !errors.Is(r.Err, context.Canceled):
 				s.note("%s: %s", r.Entry.Ref.Name, explain("sync", causeOf(r.Err)).Message)
+				return true
 			}
+			return false
 		}
 		sum, err := s.syncAll(ctx, sp, each)
 		if err == nil && s.hasMirrors() && s.mirrorsWait(ctx) {
