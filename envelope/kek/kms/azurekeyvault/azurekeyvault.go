@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys"
 	"gocloud.dev/secrets/azurekeyvault"
@@ -76,7 +77,7 @@ func newService(c Config) (kms.Service, error) {
 		return nil, invalid("the key source has no credentials")
 	}
 	k, err := azurekeyvault.OpenKeeper(func(vault string) (*azkeys.Client, error) {
-		return azkeys.NewClient(vault, c.Credential, nil)
+		return azkeys.NewClient(vault, credential{c.Credential}, nil)
 	}, "https://"+c.Key, nil)
 	if err != nil {
 		return nil, invalid("the client of Key Vault rejects its settings")
@@ -84,26 +85,49 @@ func newService(c Config) (kms.Service, error) {
 	return keeper.Service{Keeper: k, Product: "Key Vault", Explain: explain}, nil
 }
 
+// A credential marks the errors of another one.
+type credential struct{ azcore.TokenCredential }
+
+func (c credential) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	token, err := c.TokenCredential.GetToken(ctx, o)
+	if err != nil {
+		err = &tokenError{err}
+	}
+	return token, err
+}
+
+// A tokenError means that the credential returned no token.
+type tokenError struct{ err error }
+
+func (e *tokenError) Error() string { return e.err.Error() }
+func (e *tokenError) Unwrap() error { return e.err }
+
+// isRefusal reports whether a response, which may be nil, refuses the credentials.
+func isRefusal(r *http.Response) bool {
+	return r != nil && r.StatusCode >= 400 && r.StatusCode < 500 && r.StatusCode != http.StatusRequestTimeout && r.StatusCode != http.StatusTooManyRequests
+}
+
 // explain describes an error of the client by its HTTP status.
 func explain(err error, e *kms.Error) {
 	var refused *azidentity.AuthenticationFailedError
 	var re *azcore.ResponseError
 	var network *url.Error
-	var final interface{ NonRetriable() } // azidentity returns this marker if it finds no credentials
+	var token *tokenError
+	var final interface{ NonRetriable() } // azidentity has this marker in its unexported error for missing credentials
 	switch {
-	case errors.As(err, &refused) && refused.RawResponse != nil:
+	case errors.As(err, &refused) && isRefusal(refused.RawResponse):
 		e.Kind, e.State = envelope.ErrUnauthenticated, "the credentials are not valid"
 		return
 	case errors.As(err, &refused):
 		e.State = "there are no credentials, or the service that issues tokens was not reached"
 		return
+	case errors.As(err, &token) && errors.As(token.err, &final):
+		e.Kind, e.State = envelope.ErrUnauthenticated, "there are no credentials"
+		return
 	case errors.As(err, &re):
 		e.Status, e.Code = re.StatusCode, re.ErrorCode
 	case errors.As(err, &network):
 		e.Message = network.Error()
-		return
-	case errors.As(err, &final):
-		e.Kind, e.State = envelope.ErrUnauthenticated, "there are no credentials"
 		return
 	default:
 		e.Message = "the request failed"
