@@ -339,6 +339,40 @@ func TestFlushUnremovable(t *testing.T) {
 	}
 }
 
+// TestPutAfterUnremovable: an entry that was sealed again, but could not be removed, is not sent after a later
+// value of its name.
+func TestPutAfterUnremovable(t *testing.T) {
+	w := newWorld(t)
+	source := &downSource{KeySource: w.keys[0]}
+	w.keys = []envelope.KeySource{source}
+	s := w.spool(nil)
+	v := w.vault(s)
+	source.down.Store(true)
+	if _, err := v.Put(t.Context(), "a", strings.NewReader("1"), nil); !errors.Is(err, vault.ErrSpooled) {
+		t.Fatalf("put: %v", err)
+	}
+	source.down.Store(false)
+	all, err := s.All(t.Context())
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%d entries, %v", len(all), err)
+	}
+	if _, err := v.Deliver(t.Context(), unremovable{all[0]}); !errors.Is(err, vault.ErrSpooled) {
+		t.Errorf("deliver: %v", err)
+	}
+	if _, err := v.Put(t.Context(), "a", strings.NewReader("2"), nil); err != nil {
+		t.Fatalf("put: %v", err)
+	}
+	if err := w.vault(nil).Delete(t.Context(), "a", nil); err != nil {
+		t.Fatal(err)
+	}
+	if sum, err := s.Sync(t.Context(), v, nil); err != nil || sum != (spool.Summary{}) {
+		t.Errorf("sync: %+v, %v, want that nothing was left", sum, err)
+	}
+	if _, err := w.vault(nil).Stat(t.Context(), "a"); !errors.Is(err, vault.ErrNotFound) {
+		t.Errorf("the value was deleted, and is in the store again: %v", err)
+	}
+}
+
 // A full spool has no space for further entries.
 type full struct{ *spool.Spool }
 

@@ -401,15 +401,22 @@ func (s *Spool) list(ctx context.Context) ([]*entry, error) {
 	s.sweep(ctx)
 	entries, err := s.entries(ctx, func(string) bool { return true }, func(vault.SpoolEntry) bool { return true })
 	for _, e := range entries {
-		if e.e.Replaces == "" {
-			continue
-		}
-		if old := (&entry{spool: s, e: vault.SpoolEntry{ID: e.e.Replaces}}); old.tryLock() == nil {
-			old.Remove()
-			old.Unlock()
-		}
+		s.removeReplaced(e.e) // Lock tries again
 	}
 	return entries, err
+}
+
+// removeReplaced removes the entry that e replaces, unless it is locked.
+func (s *Spool) removeReplaced(e vault.SpoolEntry) error {
+	if e.Replaces == "" {
+		return nil
+	}
+	old := &entry{spool: s, e: vault.SpoolEntry{ID: e.Replaces}}
+	if old.tryLock() != nil {
+		return nil // it does not exist any more, or another process is about to remove it
+	}
+	defer old.Unlock()
+	return old.Remove()
 }
 
 func (s *Spool) entries(ctx context.Context, wanted func(id string) bool, selected func(vault.SpoolEntry) bool) ([]*entry, error) {

@@ -82,7 +82,8 @@ func (s *section) WriteTo(w io.Writer) (int64, error) {
 }
 
 // Lock implements [vault.Spooled]. It verifies the digest of the entry. If the entry is damaged,
-// Lock sets it aside, and the error wraps [ErrDamaged].
+// Lock sets it aside, and the error wraps [ErrDamaged]. If the entry replaces another one that cannot be
+// removed, Lock fails: otherwise the former one would be sent after it.
 func (e *entry) Lock(ctx context.Context) error {
 	f, err := e.lockFile(func(f *os.File) error {
 		if e.noWait {
@@ -96,6 +97,9 @@ func (e *entry) Lock(ctx context.Context) error {
 	read, l, err := readEntry(f, e.spool.config.Store, e.e.ID)
 	if err == nil {
 		err = verify(f, l)
+	}
+	if err == nil {
+		err = e.spool.removeReplaced(read)
 	}
 	if err != nil {
 		f.Close()
@@ -213,7 +217,8 @@ func (e *entry) appendLine(a vault.SpoolAttempt) error {
 }
 
 // Remove implements [vault.Spooled]. It does not sync the directory. If the entry reappears after a
-// power failure, [vault.Vault.Deliver] finds its envelope in the store and removes it again.
+// power failure, [vault.Vault.Deliver] finds its envelope in the store, or in the history of the name, and
+// removes it again. Without a history, a value that was deleted in the meantime is stored again.
 func (e *entry) Remove() error {
 	if e.f == nil {
 		return errUnlocked
