@@ -128,12 +128,12 @@ func (p *publisher) AbortMultipartUpload(_ context.Context, in *s3.AbortMultipar
 		p.left.Store(p.sent.Load())
 	case late > 0:
 		// S3 may store a part that was in progress when the upload was aborted. Another abort removes it.
-		again := false
+		gone := false
 		for _, wait := range latePartTimes {
-			again = waitBefore(ctx, wait) && aborted() || again
+			gone = waitBefore(ctx, wait) && aborted()
 		}
-		if !again {
-			p.left.Store(late)
+		if !gone {
+			p.left.Store(late) // a part may have been stored since the last abort
 		}
 	}
 	return &s3.AbortMultipartUploadOutput{}, nil
