@@ -92,8 +92,8 @@ type Copied struct {
 	// Opened means that a key source opened every version that was written, and verified it to its end
 	// before dst stored it.
 	Opened bool
-	// Unfinished is the size in bytes of multipart uploads that failed before others succeeded and could not
-	// be aborted, so that the store may bill them: see [Info].Unfinished. If Status is CopyFailed, it is in a
+	// Unfinished is the size in bytes of multipart uploads that failed before others succeeded and that may
+	// remain, so that the store may bill them: see [Info].Unfinished. If Status is CopyFailed, it is in a
 	// [Cause] in Err instead.
 	Unfinished int64
 	Err        error // a *CopyError; nil unless Status is CopyFailed

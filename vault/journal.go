@@ -138,7 +138,7 @@ func (v *Vault) putSpooled(ctx context.Context, key string, s *sealing, o *PutOp
 	if !saved {
 		version, err = v.sendFirst(ctx, key, s, o)
 		if entry != nil {
-			entry.Remove() // if it stays, Deliver finds its envelope in the store or its history
+			v.logSpool(ctx, "remove", entry, entry.Remove()) // if it stays, Deliver sends it unless the store has it
 		}
 		if err != nil && !isSourceError(err) {
 			err = &UnsavedError{Err: err, Spool: cause}
@@ -184,8 +184,12 @@ func (v *Vault) sendOlder(ctx context.Context, s *sealing, id string) error {
 			continue
 		}
 		var spooled *SpooledError
-		switch _, err := v.Deliver(ctx, e); {
-		case err == nil, errors.As(err, &spooled) && spooled.Refused:
+		older, err := v.Deliver(ctx, e)
+		s.unfinished += older.Unfinished
+		switch {
+		case err == nil:
+		case errors.As(err, &spooled) && spooled.Refused:
+			s.unfinished += unfinishedBy(err)
 		case errors.Is(err, envelope.ErrDecrypt), errors.Is(err, envelope.ErrFormat): // set aside
 		case spooled != nil:
 			return spooled.Err
@@ -200,7 +204,9 @@ func (v *Vault) sendOlder(ctx context.Context, s *sealing, id string) error {
 // that failed with err. unsent reports whether no earlier attempt was, or will be, applied.
 func (v *Vault) finish(ctx context.Context, entry Spooled, unsent bool, err error) error {
 	if err == nil {
-		v.logSpool(ctx, "remove", entry, entry.Remove()) // if it stays, Deliver finds its envelope in the store or its history
+		// If it stays, Deliver finds its envelope in the store or its history. Without a history, a value that was
+		// deleted since is stored again.
+		v.logSpool(ctx, "remove", entry, entry.Remove())
 		return nil
 	}
 	final := isFinal(err) && !entry.Entry().Mirrored // the primary store has the value, and the mirror must get it

@@ -522,6 +522,24 @@ func TestUnfinishedDelivery(t *testing.T) {
 	}
 }
 
+// TestUnfinishedOlder: the result of a put has the size of what remains of an older value of the name, which is
+// sent before it.
+func TestUnfinishedOlder(t *testing.T) {
+	causes := []*vault.Cause{errAway, {Sentinel: vault.ErrUnsupported, Effect: vault.Refused, Unfinished: 5_000_000}}
+	n := 0
+	v, _ := spooledPut(t, intercept.Store(newStore(t), intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+		if slices.Contains([]string{"put", "create", "swap"}, c.Op) {
+			if n++; n <= len(causes) {
+				return causes[n-1]
+			}
+		}
+		return do()
+	}}))
+	if info, err := v.Put(t.Context(), "a", strings.NewReader("2"), nil); err != nil || info.Unfinished != 5_000_000 {
+		t.Errorf("put: %+v, %v, want 5000000 unfinished bytes", info, err)
+	}
+}
+
 // spooledPut puts the value of "a" into a new spool, because the first write of s fails. It returns the vault
 // and the entry.
 func spooledPut(t *testing.T, s *vault.Store) (*vault.Vault, vault.Spooled) {

@@ -31,7 +31,7 @@ type sealing struct {
 	missing []string         // names of the key sources without a stanza in it
 	read    int64            // plaintext bytes
 	written int64            // sealed bytes
-	// unfinished is the size of the uploads that could not be aborted before the write succeeded.
+	// unfinished is the size of the uploads that failed before the write succeeded and that may remain.
 	unfinished int64
 
 	plain  []byte // the whole value, if it is short

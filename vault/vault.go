@@ -218,7 +218,7 @@ type Info struct {
 	Expired     bool              // Expires has passed
 	Labels      map[string]string // sealed with the value
 	MissingKeys []string          // of Put, Deliver and Rotate: names of the key sources that cannot open the object yet, see [Options].OneKeySuffices
-	Unfinished  int64             // bytes of multipart uploads that failed before the write succeeded and could not be aborted, so that the store, or a mirror, may bill them; only in the result of a write
+	Unfinished  int64             // bytes of multipart uploads that failed before the write succeeded and that may remain, so that the store, or a mirror, may bill them: see [Cause].Unfinished; only in the result of a write
 	Pending     bool              // the value is saved on this machine, and is not known to be in the store: see [Spool]
 	Legacy      string            // format of an object of agentKeys, which has no Revision, Tag or sealed metadata; empty for an envelope
 	LegacyKey   string            // the object's key in the bucket, if Legacy is set

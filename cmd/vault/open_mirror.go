@@ -269,6 +269,7 @@ func (s *session) repair(ctx context.Context, o *opened) error {
 			copied++
 			l.Status = "restored"
 		case r.Status == vault.CopySame, r.Status == vault.CopyGone, r.Status == vault.CopyForeign:
+			s.unfinished += r.Unfinished // no line has it
 			continue
 		case r.Status == vault.CopyCopied:
 			copied++
