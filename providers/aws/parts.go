@@ -318,8 +318,7 @@ func (u *parts) finish(err error) (written, error) {
 func (u *parts) abandon(err error) error {
 	u.fail(err)
 	u.sending.Wait()
-	u.AbortMultipartUpload(u.publisher.ctx, &s3.AbortMultipartUploadInput{Bucket: aws.String(u.s.bucket), Key: aws.String(u.key), UploadId: u.id})
-	if left := u.left.Load(); left > 0 {
+	if left := u.abort(&s3.AbortMultipartUploadInput{Bucket: aws.String(u.s.bucket), Key: aws.String(u.key), UploadId: u.id}); left > 0 {
 		return &unfinished{err, left}
 	}
 	return err

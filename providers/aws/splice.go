@@ -94,8 +94,7 @@ func (s *store) splice(ctx context.Context, o object, x vault.Splice) (_ written
 		if err == nil {
 			return
 		}
-		p.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: aws.String(s.bucket), Key: aws.String(o.key), UploadId: started.UploadId})
-		if left := p.left.Load(); left > 0 {
+		if left := p.abort(&s3.AbortMultipartUploadInput{Bucket: aws.String(s.bucket), Key: aws.String(o.key), UploadId: started.UploadId}); left > 0 {
 			err = &unfinished{err, left}
 		}
 	}()

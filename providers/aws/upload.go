@@ -31,7 +31,6 @@ type publisher struct {
 	sum  string          // see [store].sum
 	sent atomic.Int64    // bytes of the parts that the server may have received
 	late atomic.Int64    // bytes of the parts whose request had no response: they may be stored after the abort
-	left atomic.Int64    // bytes that may remain after the abort
 }
 
 func (p *publisher) PutObject(ctx context.Context, in *s3.PutObjectInput, o ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
@@ -57,7 +56,7 @@ func (p *publisher) CreateMultipartUpload(ctx context.Context, in *s3.CreateMult
 		return out, &unpublished{contextError(ctx, err)}
 	}
 	if err := ctx.Err(); err != nil {
-		p.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: in.Bucket, Key: in.Key, UploadId: out.UploadId})
+		p.abort(&s3.AbortMultipartUploadInput{Bucket: in.Bucket, Key: in.Key, UploadId: out.UploadId})
 		return nil, &unpublished{err}
 	}
 	return out, nil
@@ -114,29 +113,30 @@ func (p *publisher) CompleteMultipartUpload(ctx context.Context, in *s3.Complete
 	return out, contextError(ctx, err)
 }
 
-// AbortMultipartUpload aborts the upload even if the context of the upload has ended, within a time
-// limit. It returns no error, because its error would replace the reason for the abort.
-func (p *publisher) AbortMultipartUpload(_ context.Context, in *s3.AbortMultipartUploadInput, o ...func(*s3.Options)) (*s3.AbortMultipartUploadOutput, error) {
+// abort aborts the upload even if the context of the upload has ended, within a time limit. It returns the
+// number of bytes that may remain. It returns no error, because that would replace the reason for the abort.
+func (p *publisher) abort(in *s3.AbortMultipartUploadInput) (left int64) {
 	ctx, cancel := linger.Context(p.ctx, abortTime)
 	defer cancel()
 	aborted := func() bool {
-		_, err := p.Client.AbortMultipartUpload(ctx, in, o...)
+		_, err := p.Client.AbortMultipartUpload(ctx, in)
 		return err == nil || code(err) == "NoSuchUpload"
 	}
-	switch late := p.late.Load(); {
-	case !aborted():
-		p.left.Store(p.sent.Load())
-	case late > 0:
-		// S3 may store a part that was in progress when the upload was aborted. Another abort removes it.
-		gone := false
-		for _, wait := range latePartTimes {
-			gone = waitBefore(ctx, wait) && aborted()
-		}
-		if !gone {
-			p.left.Store(late) // a part may have been stored since the last abort
-		}
+	if !aborted() {
+		return p.sent.Load()
 	}
-	return &s3.AbortMultipartUploadOutput{}, nil
+	if left = p.late.Load(); left == 0 {
+		return 0
+	}
+	// S3 may store a part that was in progress when the upload was aborted. Another abort removes it.
+	gone := false
+	for _, wait := range latePartTimes {
+		gone = waitBefore(ctx, wait) && aborted()
+	}
+	if gone {
+		return 0
+	}
+	return left // a part may have been stored since the last abort
 }
 
 // latePartTimes are the times to wait for a part whose request had no response, each before the upload is

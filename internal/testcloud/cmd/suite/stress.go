@@ -18,12 +18,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"text/tabwriter"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
@@ -161,47 +157,41 @@ func (o stressOptions) resume(p *stressed) error {
 // longer, so the others go on during a long round of one. Those with the fewest rounds in earlier runs come
 // first.
 func (o stressOptions) play(ctx context.Context, env []string, all []*stressed, errs io.Writer) error {
-	turns := make(chan *stressed, len(all))
-	var left atomic.Int32 // packages with rounds to do
-	for _, p := range slices.SortedStableFunc(slices.Values(all), func(a, b *stressed) int { return a.Rounds - b.Rounds }) {
-		if p.Rounds < o.rounds {
-			left.Add(1)
-			turns <- p
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	waiting := slices.SortedStableFunc(slices.Values(all), func(a, b *stressed) int { return a.Rounds - b.Rounds })
+	waiting = slices.DeleteFunc(waiting, func(p *stressed) bool { return p.Rounds >= o.rounds })
+	type ended struct {
+		p      *stressed
+		result string
+		err    error
+	}
+	rounds := make(chan ended)
+	var failed error
+	for running := 0; running > 0 || len(waiting) > 0; {
+		if running < max(1, o.packagesAtOnce) && len(waiting) > 0 {
+			p := waiting[0]
+			waiting = waiting[1:]
+			running++
+			go func() {
+				result, err := o.round(ctx, env, p)
+				rounds <- ended{p, result, err}
+			}()
+			continue
+		}
+		r := <-rounds
+		running--
+		if r.err == nil {
+			fmt.Fprintln(errs, r.result)
+		} else if failed == nil {
+			failed, waiting = r.err, nil
+			cancel()
+		}
+		if failed == nil && r.p.Rounds < o.rounds {
+			waiting = append(waiting, r.p)
 		}
 	}
-	if left.Load() == 0 {
-		return nil
-	}
-	var printing sync.Mutex
-	workers, ctx := errgroup.WithContext(ctx)
-	for range max(1, o.packagesAtOnce) {
-		workers.Go(func() error {
-			for {
-				var p *stressed
-				select {
-				case <-ctx.Done():
-					return context.Cause(ctx)
-				case p = <-turns:
-				}
-				if p == nil {
-					return nil
-				}
-				result, err := o.round(ctx, env, p)
-				if err != nil {
-					return err
-				}
-				printing.Lock()
-				fmt.Fprintln(errs, result)
-				printing.Unlock()
-				if p.Rounds < o.rounds {
-					turns <- p
-				} else if left.Add(-1) == 0 {
-					close(turns)
-				}
-			}
-		})
-	}
-	return workers.Wait()
+	return failed
 }
 
 // round runs the tests of a package once, keeps their output if they fail, and returns a line with the
