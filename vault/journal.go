@@ -568,12 +568,8 @@ const maxRaces = 3
 
 // publishAgain sends the envelope of s after an earlier attempt, which may have been applied.
 func (v *Vault) publishAgain(ctx context.Context, key string, e SpoolEntry, next nextWrite, s *sealing) (version string, err error) {
-	unfinished := int64(0) // size of the uploads of earlier attempts that could not be aborted
-	defer func() {
-		if err = withUnfinished(err, unfinished); err == nil {
-			s.unfinished += unfinished
-		}
-	}()
+	unfinished := int64(0) // size of the uploads of earlier attempts that may remain
+	defer func() { err = keepUnfinished(err, unfinished, &s.unfinished) }()
 	for n := 1; ; n++ {
 		version, err = v.publish(ctx, key, next.how, s)
 		denied := errors.Is(err, ErrUnsupported) || errors.Is(err, ErrPermission)

@@ -223,7 +223,7 @@ func (v *Vault) mirrorDelete(ctx context.Context, name Name, key string) {
 }
 
 // mirrorChange makes a change in the mirrors, of which required must have it. unfinished is the size of the
-// uploads that could not be aborted in the mirrors that have the change.
+// uploads that may remain in the mirrors that have the change.
 func (v *Vault) mirrorChange(ctx context.Context, name Name, key string, c *changes, required int) (stored int, unfinished int64, err error) {
 	var sum atomic.Int64
 	stored, err = v.eachMirror(ctx, name, required, func(ctx context.Context, i int, m *Vault) error {
@@ -260,7 +260,7 @@ func (v *Vault) finishNote(ctx context.Context, note Spooled, err error) error {
 // bring brings the object called name in a mirror to the state of the primary store. If the primary store
 // has no object, the one of the mirror is deleted only if it is known to have been deleted: deletion is the
 // revision of a deletion, or 0. An empty primary store is no deletion. If the mirror has a newer object, the
-// error wraps ErrConflict. unfinished is the size of the uploads that could not be aborted; if there is an
+// error wraps ErrConflict. unfinished is the size of the uploads that may remain; if there is an
 // error, it is in the Cause of that instead.
 func (v *Vault) bring(ctx context.Context, m *Vault, name Name, key string, deletion int64) (unfinished int64, err error) {
 	defer func() {
@@ -299,7 +299,7 @@ func (v *Vault) bring(ctx context.Context, m *Vault, name Name, key string, dele
 var errNewerInMirror = fmt.Errorf("%w: the mirror has an object with a later revision, or another one with the same revision", ErrConflict)
 
 // copyTo copies the current object to a mirror, if it is newer. gone reports that there is none, and
-// unfinished is the size of the uploads that could not be aborted and are not in err.
+// unfinished is the size of the uploads that may remain and are not in err.
 func (v *Vault) copyTo(ctx context.Context, m *Vault, name Name, key string) (gone bool, unfinished int64, err error) {
 	if err := v.connect(ctx); err != nil {
 		return false, 0, err
@@ -389,7 +389,7 @@ func (v *Vault) withoutPrimary(ctx context.Context, key string, s *sealing, o *P
 }
 
 // storeNewer stores the envelope of s, unless there is a newer object. unfinished is the size of the uploads
-// that could not be aborted and are not in err.
+// that may remain and are not in err.
 func (v *Vault) storeNewer(ctx context.Context, key string, s *sealing) (unfinished int64, err error) {
 	if err := v.connect(ctx); err != nil {
 		return 0, err

@@ -64,7 +64,7 @@ func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing
 	unknowns := 0          // attempts with an unknown outcome
 	arriving := 0          // attempts that may be applied later, and would then replace objects of other writers
 	var lost error         // error of the last attempt with an unknown outcome
-	unfinished := int64(0) // size of the uploads of earlier attempts that could not be aborted
+	unfinished := int64(0) // size of the uploads of earlier attempts that may remain
 	defer func() {
 		if err == nil {
 			s.unfinished += unfinished
@@ -180,6 +180,15 @@ func notOfStore(err error) error {
 	}
 	err, _ = explainOurs(err)
 	return err
+}
+
+// keepUnfinished adds the size of the incomplete uploads of earlier attempts to err, or to sum if err is nil.
+func keepUnfinished(err error, size int64, sum *int64) error {
+	if err == nil {
+		*sum += size
+		return nil
+	}
+	return withUnfinished(err, size)
 }
 
 func mayArrive(err error) bool {

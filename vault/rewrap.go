@@ -80,12 +80,10 @@ func (v *Vault) Rewrap(ctx context.Context, name Name, o *RewrapOptions) (result
 	if err := v.connect(ctx); err != nil {
 		return Rewrapped{}, err
 	}
-	unfinished := int64(0) // size of the uploads of earlier attempts that could not be aborted
+	unfinished := int64(0) // size of the uploads of earlier attempts that may remain
 	for attempt := 1; ; attempt++ {
 		r, err := v.rewrap(ctx, name, key, o)
-		if err = withUnfinished(err, unfinished); err == nil {
-			r.Unfinished += unfinished
-		}
+		err = keepUnfinished(err, unfinished, &r.Unfinished)
 		if attempt == maxReplaced || !errors.Is(err, errReplaced) || !pause(ctx, attempt) {
 			return r, err
 		}
@@ -135,10 +133,7 @@ func (v *Vault) rewrap(ctx context.Context, name Name, key string, o *RewrapOpti
 	if how.kind == swap && errors.Is(err, ErrConflict) && r.unchanged(ctx, r.before) == nil {
 		// The object is still the one that was read: the server refuses every condition, as Ceph does.
 		if err = fact(errNoConditions, err); o.NoOtherWriters {
-			unfinished := unfinishedBy(err)
-			if err = withUnfinished(r.write(ctx, condition{}), unfinished); err == nil {
-				r.result.Unfinished += unfinished
-			}
+			err = keepUnfinished(r.write(ctx, condition{}), unfinishedBy(err), &r.result.Unfinished)
 		}
 	}
 	return r.result, err
@@ -259,9 +254,7 @@ func (r *rewrapping) write(ctx context.Context, how condition) error {
 		unfinished := unfinishedBy(err)
 		s.splice, s.replay = nil, func() (io.ReadCloser, error) { return r.stream(ctx) }
 		version, err = v.publish(ctx, r.at.key, how, s)
-		if err = withUnfinished(err, unfinished); err == nil {
-			s.unfinished += unfinished
-		}
+		err = keepUnfinished(err, unfinished, &s.unfinished)
 	}
 	v.mirrorStored(ctx, r.at.key, s)
 	if err == nil && how.kind == replace {
@@ -383,9 +376,7 @@ func (v *Vault) Rotate(ctx context.Context, name Name, o *RotateOptions) (info I
 		if err = fact(errNoConditions, err); o.NoOtherWriters {
 			unfinished := unfinishedBy(err)
 			info, _, err = v.rotate(ctx, name, key, false)
-			if err = withUnfinished(err, unfinished); err == nil {
-				info.Unfinished += unfinished
-			}
+			err = keepUnfinished(err, unfinished, &info.Unfinished)
 		}
 	}
 	return info, err

@@ -79,7 +79,7 @@ type session struct {
 	storeURL string // replaces the store of the settings, if it is not empty
 	behind   behindLog
 
-	unfinished int64 // bytes of uploads that may remain of what sync sent, and that no line of its JSON has
+	unfinished int64 // for the JSON of sync: bytes of uploads that may remain, except those in its other lines
 
 	partialFlags map[string][]string // the flags before the cursor in a completion, where c is nil
 }

@@ -193,7 +193,7 @@ type copyLine struct {
 	Versions   int              `json:"versions,omitempty"`
 	SHA256     string           `json:"sha256,omitempty"`
 	Unopened   bool             `json:"unopened,omitempty"`
-	Unfinished int64            `json:"unfinished,omitempty"` // bytes of uploads to DST that could not be removed
+	Unfinished int64            `json:"unfinished,omitempty"` // bytes of uploads to DST that may remain
 	Side       string           `json:"side,omitempty"`       // on which a copy failed: source or destination
 	Error      *report          `json:"error,omitempty"`
 }

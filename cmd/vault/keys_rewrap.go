@@ -23,7 +23,7 @@ type rewrapLine struct {
 	Purged   int        `json:"purged,omitempty"` // old versions that were deleted
 	// MissingKeys are key sources that cannot open the object yet, because they could not be used.
 	MissingKeys []string `json:"missing_keys,omitempty"`
-	Unfinished  int64    `json:"unfinished,omitempty"` // bytes of uploads that could not be removed
+	Unfinished  int64    `json:"unfinished,omitempty"` // bytes of uploads that may remain
 	Error       *report  `json:"error,omitempty"`
 
 	info    vault.Info // of rotate

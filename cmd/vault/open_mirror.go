@@ -239,7 +239,7 @@ type repaired struct {
 	Mirror     string     `json:"mirror"`
 	Name       vault.Name `json:"name,omitempty"`
 	Status     string     `json:"status"`               // copied, restored, removed, extra, different or failed
-	Unfinished int64      `json:"unfinished,omitempty"` // bytes of uploads that could not be removed
+	Unfinished int64      `json:"unfinished,omitempty"` // bytes of uploads that may remain
 	Error      *report    `json:"error,omitempty"`
 }
 

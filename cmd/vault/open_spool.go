@@ -157,8 +157,8 @@ func (s *session) flush(ctx context.Context, o *opened) {
 }
 
 // send calls Sync. It remembers the missing keys of each value that was sent, and reports the uploads that
-// could not be removed, also those of an entry that stays pending. each, which may be nil, reports whether
-// it has printed the error of its entry, which contains the size of such an upload.
+// may remain, also those of an entry that stays pending. each may be nil. It reports whether it has printed
+// the error of its entry, which contains the size of such an upload.
 func (s *session) send(ctx context.Context, o *opened, sp *spool.Spool, v *vault.Vault, options spool.SyncOptions, each func(spool.Result) (printed bool)) (spool.Summary, error) {
 	options.Each = func(r spool.Result) {
 		if r.Err == nil {

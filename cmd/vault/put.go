@@ -106,8 +106,7 @@ func (u *ui) printStored(info vault.Info, behind []string) error {
 	return nil
 }
 
-// noteUnfinished reports the bytes of uploads that failed before the value was stored, and could not be
-// removed. Only this process knows that they exist.
+// noteUnfinished reports the bytes of uploads that failed and may remain. Only this process knows of them.
 func (u *ui) noteUnfinished(name vault.Name, bytes int64) {
 	if bytes > 0 {
 		u.note("%s: %s", name, vault.UnfinishedText(bytes))

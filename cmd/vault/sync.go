@@ -255,7 +255,7 @@ func (s *session) summarize(sum spool.Summary, notes int) error {
 			Pending int    `json:"pending"`
 			Refused int    `json:"refused"`
 			Reason  string `json:"reason,omitempty"`
-			// Unfinished are the bytes of uploads that could not be removed.
+			// Unfinished are the bytes of uploads that may remain.
 			Unfinished int64 `json:"unfinished,omitempty"`
 		}{sum.Sent, sum.Pending, sum.Refused, "", s.unfinished}
 		if sum.Cause != nil {

@@ -213,7 +213,7 @@ type infoJSON struct {
 	Value       *[]byte           `json:"value_b64,omitempty"`
 	MissingKeys []string          `json:"missing_keys,omitempty"` // of put: key sources that cannot open the object yet
 	Pending     bool              `json:"pending,omitempty"`      // on this machine only
-	Unfinished  int64             `json:"unfinished,omitempty"`   // of put: bytes of uploads that could not be removed
+	Unfinished  int64             `json:"unfinished,omitempty"`   // of put: bytes of uploads that may remain
 	Format      string            `json:"format,omitempty"`       // agentkeys-v1, agentkeys-v2 or agentkeys-worker; absent: an envelope
 	Mirror      string            `json:"mirror,omitempty"`       // that returned the object, in place of the first store
 	Behind      []string          `json:"behind,omitempty"`       // of put: stores that do not have the value yet

@@ -297,6 +297,35 @@ func TestPutUnrecorded(t *testing.T) {
 	w.wantValue(w.vault(nil), "c", "2", false)
 }
 
+// sealedForSpool returns a spool with the value "1" of "a", which is sealed for the key of the spool, because the
+// key source was away. It is back.
+func sealedForSpool(t *testing.T) (*world, *spool.Spool) {
+	w := newWorld(t)
+	source := &downSource{KeySource: w.keys[0]}
+	w.keys = []envelope.KeySource{source}
+	s := w.spool(nil)
+	source.down.Store(true)
+	if _, err := w.vault(s).Put(t.Context(), "a", strings.NewReader("1"), nil); !errors.Is(err, vault.ErrSpooled) {
+		t.Fatalf("put: %v", err)
+	}
+	source.down.Store(false)
+	return w, s
+}
+
+// staysDeleted deletes "a" on another machine. The spool has nothing that stores it again.
+func (w *world) staysDeleted(s *spool.Spool, v *vault.Vault) {
+	w.t.Helper()
+	if err := w.vault(nil).Delete(w.t.Context(), "a", nil); err != nil {
+		w.t.Fatal(err)
+	}
+	if sum, err := s.Sync(w.t.Context(), v, nil); err != nil || sum != (spool.Summary{}) {
+		w.t.Errorf("sync: %+v, %v, want that nothing was left", sum, err)
+	}
+	if _, err := w.vault(nil).Stat(w.t.Context(), "a"); !errors.Is(err, vault.ErrNotFound) {
+		w.t.Errorf("the value was deleted, and is in the store again: %v", err)
+	}
+}
+
 // An unremovable entry is one whose file cannot be removed.
 type unremovable struct{ vault.Spooled }
 
@@ -305,16 +334,8 @@ func (unremovable) Remove() error { return errDisk }
 // TestFlushUnremovable: a value that was sealed again is not sent while the spool has its former entry, too,
 // which would be sent after another writer has deleted the value.
 func TestFlushUnremovable(t *testing.T) {
-	w := newWorld(t)
-	source := &downSource{KeySource: w.keys[0]}
-	w.keys = []envelope.KeySource{source}
-	s := w.spool(nil)
+	w, s := sealedForSpool(t)
 	v := w.vault(s)
-	source.down.Store(true)
-	if _, err := v.Put(t.Context(), "a", strings.NewReader("1"), nil); !errors.Is(err, vault.ErrSpooled) {
-		t.Fatalf("put: %v", err)
-	}
-	source.down.Store(false)
 	all, err := s.All(t.Context())
 	if err != nil || len(all) != 1 {
 		t.Fatalf("%d entries, %v", len(all), err)
@@ -328,30 +349,14 @@ func TestFlushUnremovable(t *testing.T) {
 		t.Errorf("sync: %+v, %v", sum, err)
 	}
 	w.wantValue(w.vault(nil), "a", "1", false)
-	if err := w.vault(nil).Delete(t.Context(), "a", nil); err != nil {
-		t.Fatal(err)
-	}
-	if sum, err := s.Sync(t.Context(), v, nil); err != nil || sum != (spool.Summary{}) {
-		t.Errorf("sync after the deletion: %+v, %v", sum, err)
-	}
-	if _, err := w.vault(nil).Stat(t.Context(), "a"); !errors.Is(err, vault.ErrNotFound) {
-		t.Errorf("the value was deleted, and is in the store again: %v", err)
-	}
+	w.staysDeleted(s, v)
 }
 
 // TestPutAfterUnremovable: an entry that was sealed again, but could not be removed, is not sent after a later
 // value of its name.
 func TestPutAfterUnremovable(t *testing.T) {
-	w := newWorld(t)
-	source := &downSource{KeySource: w.keys[0]}
-	w.keys = []envelope.KeySource{source}
-	s := w.spool(nil)
+	w, s := sealedForSpool(t)
 	v := w.vault(s)
-	source.down.Store(true)
-	if _, err := v.Put(t.Context(), "a", strings.NewReader("1"), nil); !errors.Is(err, vault.ErrSpooled) {
-		t.Fatalf("put: %v", err)
-	}
-	source.down.Store(false)
 	all, err := s.All(t.Context())
 	if err != nil || len(all) != 1 {
 		t.Fatalf("%d entries, %v", len(all), err)
@@ -362,15 +367,7 @@ func TestPutAfterUnremovable(t *testing.T) {
 	if _, err := v.Put(t.Context(), "a", strings.NewReader("2"), nil); err != nil {
 		t.Fatalf("put: %v", err)
 	}
-	if err := w.vault(nil).Delete(t.Context(), "a", nil); err != nil {
-		t.Fatal(err)
-	}
-	if sum, err := s.Sync(t.Context(), v, nil); err != nil || sum != (spool.Summary{}) {
-		t.Errorf("sync: %+v, %v, want that nothing was left", sum, err)
-	}
-	if _, err := w.vault(nil).Stat(t.Context(), "a"); !errors.Is(err, vault.ErrNotFound) {
-		t.Errorf("the value was deleted, and is in the store again: %v", err)
-	}
+	w.staysDeleted(s, v)
 }
 
 // A full spool has no space for further entries.
@@ -383,15 +380,7 @@ func (full) Add(context.Context, vault.SpoolEntry, func(io.Writer) error) (vault
 // TestFlushFull: a value that must be sealed again, and for which the spool has no space, stays pending. The
 // store has not refused it.
 func TestFlushFull(t *testing.T) {
-	w := newWorld(t)
-	source := &downSource{KeySource: w.keys[0]}
-	w.keys = []envelope.KeySource{source}
-	s := w.spool(nil)
-	source.down.Store(true)
-	if _, err := w.vault(s).Put(t.Context(), "a", strings.NewReader("1"), nil); !errors.Is(err, vault.ErrSpooled) {
-		t.Fatalf("put: %v", err)
-	}
-	source.down.Store(false)
+	w, s := sealedForSpool(t)
 	if sum, err := s.Sync(t.Context(), w.vault(full{s}), nil); err != nil || sum.Pending != 1 || !errors.Is(sum.Cause, errDisk) {
 		t.Errorf("sync of a full spool: %+v, %v", sum, err)
 	}
