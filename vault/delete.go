@@ -29,8 +29,8 @@ type DeleteOptions struct {
 // more seconds to find out the outcome.
 //
 // With [Options].Spool, Delete first sets the pending entries of the name aside, so that they are
-// not sent later: see [Spooled].SetAside. They stay set aside if the removal then fails. If there
-// were such entries and the store has no object, Delete returns nil. With [Options].Legacy, Delete
+// not sent later: see [Spooled].SetAside. If Delete then fails and has removed nothing, they are pending
+// again. If there were such entries and the store has no object, Delete returns nil. With [Options].Legacy, Delete
 // first removes the objects that agentKeys stored under the name. If one of them cannot be removed,
 // the error wraps [ErrPartial] and names its key, and the envelope stays.
 func (v *Vault) Delete(ctx context.Context, name Name, o *DeleteOptions) (err error) {
@@ -42,6 +42,11 @@ func (v *Vault) Delete(ctx context.Context, name Name, o *DeleteOptions) (err er
 		return err
 	}
 	ended, err := v.endPending(ctx, name, false, "the name was removed")
+	defer func() {
+		if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrUnsure) && !errors.Is(err, ErrPartial) {
+			v.restorePending(ctx, ended)
+		}
+	}()
 	if err != nil {
 		return err
 	}
@@ -64,7 +69,7 @@ func (v *Vault) Delete(ctx context.Context, name Name, o *DeleteOptions) (err er
 	if err == nil || errors.Is(err, ErrNotFound) {
 		v.mirrorDelete(ctx, name, key)
 	}
-	if ended > 0 && errors.Is(err, ErrNotFound) {
+	if len(ended) > 0 && errors.Is(err, ErrNotFound) {
 		return nil // what existed was in the spool
 	}
 	return err

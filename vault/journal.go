@@ -29,8 +29,20 @@ func (v *Vault) journal(ctx context.Context, s *sealing, o *PutOptions) (entry S
 	if err != nil {
 		older = nil // Add reports what is wrong with the spool
 	}
+	replaced, later := int64(0), false
 	for _, e := range older {
-		v.revisions.raise(s.name, e.Entry().Revision)
+		e := e.Entry()
+		v.revisions.raise(s.name, e.Revision)
+		switch {
+		case o.Replaces == "":
+		case e.ID == o.Replaces:
+			replaced = e.Revision
+		case e.ID > o.Replaces:
+			later = true
+		}
+	}
+	if later { // it is sent after this value, and must not have an older revision
+		s.revision = replaced
 	}
 	// The end of the context ends the wait for a key source and for the store. It does not stop the saving of
 	// a value that is already in memory.
@@ -39,7 +51,7 @@ func (v *Vault) journal(ctx context.Context, s *sealing, o *PutOptions) (entry S
 		ctx = context.WithoutCancel(ctx)
 		src.ctx = ctx
 	}
-	e := SpoolEntry{Ref: s.ref, Create: o.Create, IfTag: o.IfTag, IfRevision: o.IfRevision, IfRewrap: o.IfRewrap}
+	e := SpoolEntry{Ref: s.ref, Create: o.Create, IfTag: o.IfTag, IfRevision: o.IfRevision, IfRewrap: o.IfRewrap, Replaces: o.Replaces}
 	if err := v.begin(keysCtx, ctx, s, &e); err != nil {
 		return nil, false, err
 	}
@@ -192,7 +204,7 @@ func (v *Vault) sendOlder(ctx context.Context, s *sealing, id string) error {
 			s.unfinished += unfinishedBy(err)
 		case errors.Is(err, envelope.ErrDecrypt), errors.Is(err, envelope.ErrFormat): // set aside
 		case spooled != nil:
-			return spooled.Err
+			return ofCaller(spooled.Err) // this value waits, too
 		default:
 			return err
 		}
@@ -232,11 +244,32 @@ type spoolFailure struct{ err error }
 func (e *spoolFailure) Error() string { return e.err.Error() }
 func (e *spoolFailure) Unwrap() error { return e.err }
 
+// A callerError concerns the caller or the settings, not the value: the caller is not permitted, the token
+// belongs to another tenant, or the region of the bucket is wrong. Another command may send the value, so an
+// entry with that error stays pending. The first attempt of a Put does not use it: its caller must be told
+// that the value cannot be stored in this way.
+type callerError struct{ err error }
+
+func (e *callerError) Error() string { return e.err.Error() }
+func (e *callerError) Unwrap() error { return e.err }
+
+// ofCaller returns err, as a callerError if it is one.
+func ofCaller(err error) error {
+	var cause *Cause
+	switch {
+	case errors.Is(err, ErrUnsure):
+	case errors.As(err, &cause) && cause.Reason == NoBucket,
+		isAny(err, []error{ErrPermission, ErrConfig, envelope.ErrChanged, envelope.ErrNotEnrolled}):
+		return &callerError{err}
+	}
+	return err
+}
+
 // isFinal reports whether the store refused a value, so that another attempt would not help.
 func isFinal(err error) bool {
 	var cause *Cause
 	switch {
-	case errors.As(err, new(*spoolFailure)):
+	case errors.As(err, new(*spoolFailure)), errors.As(err, new(*callerError)):
 		return false
 	case errors.Is(err, ErrUnsure), errors.Is(err, context.Canceled), errors.Is(err, ErrUnauthenticated):
 		return false
@@ -426,6 +459,7 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 		return info, err
 	}
 	unsent := e.Unsent || e.Local // an envelope for the key of the spool is never sent
+	finish := func(err error) error { return v.finish(ctx, entry, unsent, ofCaller(err)) }
 	object, err := v.openEntryHeader(ctx, entry)
 	switch {
 	case errors.Is(err, envelope.ErrDecrypt), errors.Is(err, envelope.ErrFormat):
@@ -433,16 +467,16 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 		v.logSpool(ctx, "set aside", entry, entry.SetAside("the envelope does not match the entry: "+err.Error()))
 		return Info{}, err
 	case err != nil:
-		return Info{}, v.finish(ctx, entry, unsent, notOfStore(err))
+		return Info{}, finish(notOfStore(err))
 	}
 	m, header := object.Metadata(), object.Header()
 	s := &sealing{ref: own, keys: v.keys, oneKey: v.oneKey, metadata: m, revisions: &v.revisions, name: name, header: header, written: e.Size, replay: entry.Open, writer: v.writer}
 	s.read, _ = header.PlaintextSize(e.Size)
 	if err := v.checkLegacyEntry(name, e, s); err != nil {
-		return Info{}, v.finish(ctx, entry, unsent, err)
+		return Info{}, finish(err)
 	}
 	if err := v.connect(ctx); err != nil {
-		return Info{}, v.finish(ctx, entry, unsent, err)
+		return Info{}, finish(err)
 	}
 	var next nextWrite
 	if d.isAbsent(ctx, key, e, unsent) {
@@ -481,7 +515,7 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 	info = v.infoOf(s, key)
 	info.Version = version
 	info.MissingKeys = s.missing // if it was sealed again: for another entry, Put has returned them
-	return info, v.finish(ctx, entry, unsent, err)
+	return info, finish(err)
 }
 
 // startAttempt records that an attempt to send an unsent entry starts. Without that record the entry would

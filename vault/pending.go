@@ -86,11 +86,11 @@ func (v *Vault) readPending(ctx context.Context, name Name, entry Spooled, want 
 }
 
 // endPending sets the pending entries of name aside, so that they are not sent after the name was
-// removed. An empty name means every name of the collection, or of all collections. It returns the
-// number of these entries.
-func (v *Vault) endPending(ctx context.Context, name Name, allCollections bool, reason string) (n int, err error) {
+// removed. An empty name means every name of the collection, or of all collections. It returns these
+// entries, also with an error.
+func (v *Vault) endPending(ctx context.Context, name Name, allCollections bool, reason string) (ended []Spooled, err error) {
 	if v.spool == nil {
-		return 0, nil
+		return nil, nil
 	}
 	ref := v.ref(name)
 	if allCollections {
@@ -98,7 +98,7 @@ func (v *Vault) endPending(ctx context.Context, name Name, allCollections bool, 
 	}
 	entries, err := v.spool.Entries(ctx, ref)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	for _, e := range entries {
 		if e.Entry().Refused {
@@ -108,7 +108,7 @@ func (v *Vault) endPending(ctx context.Context, name Name, allCollections bool, 
 		case errors.Is(err, ErrNotFound):
 			continue
 		case err != nil:
-			return n, err
+			return ended, err
 		}
 		if e.Entry().Mirrored {
 			err = e.Remove() // a note has no value
@@ -117,9 +117,18 @@ func (v *Vault) endPending(ctx context.Context, name Name, allCollections bool, 
 		}
 		e.Unlock()
 		if err != nil {
-			return n, err
+			return ended, err
 		}
-		n++
+		ended = append(ended, e)
 	}
-	return n, nil
+	return ended, nil
+}
+
+// restorePending makes entries that endPending has set aside pending again, because nothing was removed.
+func (v *Vault) restorePending(ctx context.Context, ended []Spooled) {
+	for _, e := range ended {
+		if !e.Entry().Mirrored {
+			v.logSpool(ctx, "restore", e, e.Restore()) // if it stays aside, it is kept, but no longer sent
+		}
+	}
 }

@@ -19,8 +19,9 @@ type Spool interface {
 	// return an entry that is not durable and contains only the bytes that fill wrote. The caller
 	// must remove and unlock that entry.
 	Add(ctx context.Context, e SpoolEntry, fill func(io.Writer) error) (Spooled, error)
-	// Entries returns the entries of the object ref, oldest first. It includes refused entries, but
-	// not the ones that were set aside. If Name is empty, it returns the entries of all names; if
+	// Entries returns the entries of the object ref, oldest first. It includes refused entries, and entries
+	// without a tenant that belong to the tenant of ref (see [SpoolEntry].Identity), but not entries that
+	// were set aside or replaced. If Name is empty, it returns the entries of all names; if
 	// Collection is empty, those of all collections.
 	Entries(ctx context.Context, ref envelope.Ref) ([]Spooled, error)
 	// KeySource returns the key source of the spool. Put seals an entry with it if the key sources
@@ -51,6 +52,8 @@ type Spooled interface {
 	// SetAside marks the entry, which must be locked, so that it is not sent. The spool keeps it,
 	// with the reason, but Entries no longer returns it.
 	SetAside(reason string) error
+	// Restore undoes SetAside. The entry need not be locked.
+	Restore() error
 }
 
 // A SpoolEntry describes a value that is saved on this machine.

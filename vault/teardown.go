@@ -95,14 +95,16 @@ func (v *Vault) teardown(ctx context.Context, o *TeardownOptions) (result Teardo
 	if v.scope.Names != nil || v.scope.ReadOnly {
 		return result, fmt.Errorf("%w: teardown needs a vault without a scope", ErrPermission)
 	}
-	if _, err := v.endPending(ctx, "", o.AllCollections, "the tenant was torn down"); err != nil {
-		return result, err
+	ended, err := v.endPending(ctx, "", o.AllCollections, "the tenant was torn down")
+	if err == nil {
+		err = v.connect(ctx)
 	}
-	if err := v.connect(ctx); err != nil {
-		return result, err
+	if err == nil && o.Purge && v.store.Purge == nil {
+		err = fmt.Errorf("%w: it cannot purge its history", ErrUnsupported)
 	}
-	if o.Purge && v.store.Purge == nil {
-		return result, fmt.Errorf("%w: it cannot purge its history", ErrUnsupported)
+	if err != nil { // nothing was removed
+		v.restorePending(ctx, ended)
+		return result, err
 	}
 	prefix := keyPrefix(v.tenant, v.collection)
 	if o.AllCollections {

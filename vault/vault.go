@@ -251,6 +251,9 @@ type PutOptions struct {
 	// Spool selects whether Put first saves the value on this machine. The zero value saves it if
 	// the Vault has an [Options].Spool.
 	Spool SpoolMode
+	// Replaces is the ID of an entry of the spool with the same value. The entry that Put adds to the spool
+	// replaces it. The caller removes the replaced entry when Put returns nil or a [*SpooledError].
+	Replaces string
 
 	again bool // an old value is stored again: the quorum does not matter
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/argv"
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vault/spool"
 )
 
 func getCommand(s *session) *cli.Command {
@@ -259,7 +260,8 @@ func readSmall(r io.Reader, info vault.Info) ([]byte, error) {
 	return value, err
 }
 
-// suggest adds a hint with similar existing names to an error that means "not found".
+// suggest adds a hint to an error that means "not found": a value of the name that is kept on this machine, or
+// similar existing names.
 func (s *session) suggest(ctx context.Context, v *vault.Vault, err error) error {
 	lost := gone(err) != nil
 	if damaged := errors.Is(err, envelope.ErrDecrypt) || errors.Is(err, envelope.ErrFormat); s.hasMirrors() && (lost || damaged) {
@@ -272,6 +274,11 @@ func (s *session) suggest(ctx context.Context, v *vault.Vault, err error) error 
 	var e *vault.Error
 	if !errors.Is(err, vault.ErrNotFound) || !errors.As(err, &e) || e.Name == "" {
 		return err
+	}
+	if s.opened != nil {
+		if kept, ok := s.opened.waiting(ctx, e.Name)[vault.Name(e.Name)]; ok && kept.Refused {
+			return hint(err, "this machine keeps a value of this name that was not stored; %s shows the reason", s.command("spool show %s", spool.ShortID(kept.ID)))
+		}
 	}
 	first, _ := utf8.DecodeRuneInString(e.Name)
 	near := argv.Nearest(e.Name, someNames(ctx, v, string(first)), 3)

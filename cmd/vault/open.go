@@ -38,13 +38,12 @@ type opened struct {
 	prints   []string // the fingerprints of the root keys
 	others   []string // the names of the other key sources
 
-	spool    *spool.Spool // nil: there is none for this store
-	sealing  *vault.Vault // the vault with keys, for the entries of the spool; nil: there are no keys
-	identity string       // of the caller, for entries without a tenant
-	storeID  string       // identifies the store in the files of this machine
-	sources  []envelope.KeySource
-	options  vault.Options
-	mirrors  []*opened // the mirrors of the profile
+	spool   *spool.Spool // nil: there is none for this store
+	sealing *vault.Vault // the vault with keys, for the entries of the spool; nil: there are no keys
+	storeID string       // identifies the store in the files of this machine
+	sources []envelope.KeySource
+	options vault.Options
+	mirrors []*opened // the mirrors of the profile
 }
 
 func (o *opened) close() error {
@@ -79,7 +78,7 @@ func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened := &opened{settings: set, identity: identityID(set, location), storeID: location.SpoolID()}
+	opened := &opened{settings: set, storeID: location.SpoolID()}
 	if opened.spool, err = s.openSpool(set, location, s.spoolLimit); err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func (s *session) mirrorSpool(set config.Settings, store, mirror string) (*spool
 	}
 	set.SpoolRequired = false
 	sum := sha256.Sum256([]byte(store + "\x00" + mirror))
-	return s.openSpoolOf(set, hex.EncodeToString(sum[:8]), 0)
+	return s.openSpoolOf(set, hex.EncodeToString(sum[:8]), "", 0)
 }
 
 func (s *session) openMirror(v config.Value, primary config.Settings, o *opened, tenant vault.Tenant, sources []envelope.KeySource, options *vault.Options) (*opened, error) {
@@ -102,7 +102,7 @@ func (s *session) openMirror(v config.Value, primary config.Settings, o *opened,
 	if location.Role == "" { // no token names the tenant
 		set.Tenant = config.Value{Text: string(tenant), From: v.From}
 	}
-	m := &opened{settings: set, identity: identityID(set, location), storeID: location.SpoolID(), sources: sources, keyed: len(sources) > 0}
+	m := &opened{settings: set, storeID: location.SpoolID(), sources: sources, keyed: len(sources) > 0}
 	if m.spool, err = s.mirrorSpool(primary, o.storeID, m.storeID); err != nil {
 		return nil, err
 	}
@@ -185,7 +185,7 @@ func (s *session) flushMirrors(ctx context.Context, o *opened) {
 			continue
 		}
 		brief, cancel := briefly(ctx)
-		sum, err := s.send(brief, m, m.spool, m.sealing, spool.SyncOptions{OnlyDue: true, Identity: m.identity}, nil)
+		sum, err := s.send(brief, m, m.spool, m.sealing, spool.SyncOptions{OnlyDue: true}, nil)
 		cancel()
 		if err == nil && sum.Sent > 0 {
 			s.note("made %s in the mirror %s", plural(sum.Sent, "change", "changes"), m.store.Name)

@@ -37,11 +37,11 @@ func (s *session) openSpool(set config.Settings, l *vaulturl.Location, limit int
 	if !s.spoolAlways && !spooling(set, l) {
 		return nil, nil
 	}
-	return s.openSpoolOf(set, l.SpoolID(), limit)
+	return s.openSpoolOf(set, l.SpoolID(), identityID(set, l), limit)
 }
 
-// openSpoolOf returns the spool with an id, in the directory of the settings.
-func (s *session) openSpoolOf(set config.Settings, id string, limit int64) (*spool.Spool, error) {
+// openSpoolOf returns the spool with an id, in the directory of the settings. identity identifies the caller.
+func (s *session) openSpoolOf(set config.Settings, id, identity string, limit int64) (*spool.Spool, error) {
 	dir := set.Spool.Text
 	if dir == "" || dir == config.SpoolOff {
 		var err error
@@ -55,7 +55,7 @@ func (s *session) openSpoolOf(set config.Settings, id string, limit int64) (*spo
 		}
 	}
 	return spool.Open(spool.Config{
-		Dir: dir, Store: id, Limit: limit, Now: s.now,
+		Dir: dir, Store: id, Identity: identity, Limit: limit, Now: s.now,
 		Warn: func(err error) { s.note("%v", err) },
 	})
 }
@@ -96,7 +96,7 @@ func (s *session) tenantOffline(ctx context.Context, set config.Settings, l *vau
 	return known(login.Tenant)
 }
 
-// identityID identifies the caller of an entry without a tenant.
+// identityID identifies the caller that saves a value without a tenant.
 func identityID(set config.Settings, l *vaulturl.Location) string {
 	return federation.CacheKey("spool", identitySpec(set, l))
 }
@@ -149,7 +149,7 @@ func (s *session) flush(ctx context.Context, o *opened) {
 	}
 	ctx, cancel := briefly(ctx)
 	defer cancel()
-	sum, err := s.send(ctx, o, o.spool, o.sealing, spool.SyncOptions{OnlyDue: true, Identity: o.identity}, nil)
+	sum, err := s.send(ctx, o, o.spool, o.sealing, spool.SyncOptions{OnlyDue: true}, nil)
 	if err == nil && sum.Sent > 0 {
 		s.note("sent %s from the spool", plural(sum.Sent, "value", "values"))
 	}
@@ -196,19 +196,6 @@ func (s *session) noteOld(ctx context.Context, sp *spool.Spool) {
 		s.note("%s on this machine only; the oldest is %s, put %s ago: run %s, or %s",
 			plural(n, "value is", "values are"), first.Ref.Name, age(s.now(), first.Created), s.command("sync"), s.command("spool ls"))
 	}
-}
-
-// endKept ends the pending values of a name that were put by this caller before the tenant was known.
-// An empty name means all names. It returns their number.
-func (o *opened) endKept(ctx context.Context, name vault.Name, allCollections bool, reason string) (int, error) {
-	if o.spool == nil || o.identity == "" {
-		return 0, nil
-	}
-	ref := envelope.Ref{Vault: o.VaultID(), Collection: string(o.Collection()), Name: string(name)}
-	if allCollections {
-		ref.Collection = ""
-	}
-	return o.spool.EndKept(ctx, ref, o.identity, reason)
 }
 
 func plural(n int, one, many string) string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -77,9 +78,25 @@ func (s *session) put(ctx context.Context) error {
 	}
 	defer done()
 	if v == nil {
-		return p.withoutTenant(ctx, value, size)
+		return p.hintKept(p.withoutTenant(ctx, value, size))
 	}
-	return p.put(ctx, v, value, size)
+	return p.hintKept(p.put(ctx, v, value, size))
+}
+
+// hintKept adds to an error how to store a value that was refused and that is kept on this machine.
+func (p *putting) hintKept(err error) error {
+	id := refusedID(err)
+	if id == "" {
+		return err
+	}
+	next := p.command("spool retry %s", id) + " sends the kept value again"
+	if errors.Is(err, vault.ErrExist) || errors.Is(err, vault.ErrConflict) {
+		next = p.command("spool retry %s --overwrite", id) + " stores the kept value all the same"
+	}
+	if cause := explain("put", err).Hint; cause != "" {
+		next = cause + "; " + next
+	}
+	return hint(err, "%s", next)
 }
 
 // stored prints the result of a write.

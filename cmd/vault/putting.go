@@ -22,9 +22,8 @@ type putting struct {
 	remote  bool // --require-remote
 
 	// Where no setting names the tenant, and only a request can: see withoutTenant.
-	set      config.Settings
-	identity string // of the caller
-	spool    *spool.Spool
+	set   config.Settings
+	spool *spool.Spool
 }
 
 // open opens the vault without a request. It returns nil if only a request can tell the tenant.
@@ -58,7 +57,7 @@ func (p *putting) open(ctx context.Context) (*opened, error) {
 	if _, err := p.keys(ctx, set, mustKeys, new(opened)); err != nil {
 		return nil, err
 	}
-	p.set, p.identity = set, identityID(set, location)
+	p.set = set
 	if p.spool, err = p.openSpool(set, location, p.spoolLimit); err != nil {
 		return nil, err
 	}
@@ -113,7 +112,7 @@ func (p *putting) withoutTenant(ctx context.Context, value io.Reader, length int
 		if c, err := vault.ParseCollection(p.set.Collection.Text); err == nil {
 			ref.Collection = string(c)
 		}
-		if entry, unsaved = p.spool.Keep(ctx, ref, bytes.NewReader(start), p.options, p.identity); unsaved == nil {
+		if entry, unsaved = p.spool.Keep(ctx, ref, bytes.NewReader(start), p.options); unsaved == nil {
 			defer entry.Unlock()
 		}
 	}
@@ -132,9 +131,13 @@ func (p *putting) withoutTenant(ctx context.Context, value io.Reader, length int
 		entry.Attempted(vault.SpoolAttempt{Time: p.now(), Reason: err.Error(), Refused: refused})
 		return p.finish(ctx, nil, vault.Info{Name: p.name}, about(p.name, &vault.SpooledError{ID: entry.Entry().ID, Refused: refused, Err: err}))
 	}
-	info, err := v.Put(ctx, p.name, bytes.NewReader(start), p.options)
+	replacing := *p.options
+	replacing.Replaces = entry.Entry().ID
+	info, err := v.Put(ctx, p.name, bytes.NewReader(start), &replacing)
 	var spooled *vault.SpooledError
-	if err == nil || errors.As(err, &spooled) {
+	if err != nil && !errors.As(err, &spooled) { // the spool has no entry except the first one, which stays
+		err = about(p.name, &vault.SpooledError{ID: entry.Entry().ID, Err: err})
+	} else {
 		// The store has the value, or there is an entry for the keys of the vault.
 		if rerr := entry.Remove(); rerr != nil { // it would be sent once more, even after the value was deleted
 			p.note("%s: the value is also saved on this machine, and that copy cannot be removed: %v; %s removes it", p.name, rerr, p.command("spool drop %s", spool.ShortID(entry.Entry().ID)))

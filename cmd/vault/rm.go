@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
@@ -45,25 +44,6 @@ func (s *session) rm(ctx context.Context) error {
 	return s.remove(ctx, v, names)
 }
 
-// removeOne removes a name, and ends its values in the spool.
-func (o *opened) removeOne(ctx context.Context, name vault.Name) error {
-	ended := 0
-	if o.scopeAllows(name) {
-		var err error
-		if ended, err = o.endKept(ctx, name, false, "the name was removed"); err != nil {
-			return about(name, err)
-		}
-	}
-	err := o.Delete(ctx, name, nil)
-	if ended > 0 && errors.Is(err, vault.ErrNotFound) {
-		return nil // what existed was in the spool
-	}
-	return err
-}
-
-// scopeAllows reports whether the profile allows to remove the name.
-func (o *opened) scopeAllows(name vault.Name) bool { return o.options.Scope.Check(name, true) == nil }
-
 func (s *session) remove(ctx context.Context, v *opened, names []vault.Name) error {
 	type line struct {
 		Name    vault.Name `json:"name"`
@@ -72,7 +52,7 @@ func (s *session) remove(ctx context.Context, v *opened, names []vault.Name) err
 	}
 	failed := 0
 	for _, name := range names {
-		err := s.suggest(ctx, v.Vault, v.removeOne(ctx, name))
+		err := s.suggest(ctx, v.Vault, v.Delete(ctx, name, nil))
 		if err != nil && (len(names) == 1 || ctx.Err() != nil) {
 			return err
 		}

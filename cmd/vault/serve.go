@@ -277,7 +277,7 @@ func (s *session) syncInBackground(ctx context.Context, v *opened) (stop func())
 				if v.spool == nil {
 					continue
 				}
-				s.send(ctx, v, v.spool, v.Vault, spool.SyncOptions{Identity: v.identity, OnlyDue: true}, func(r spool.Result) (printed bool) {
+				s.send(ctx, v, v.spool, v.Vault, spool.SyncOptions{OnlyDue: true}, func(r spool.Result) (printed bool) {
 					var spooled *vault.SpooledError
 					switch {
 					case r.Err == nil:

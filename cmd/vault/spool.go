@@ -38,8 +38,8 @@ func spoolCommand(s *session) *cli.Command {
 		Description: "For a store in a cloud, put saves the sealed value in the spool, a directory on this machine, before\n" +
 			"it sends a request. When the store has the value, it is removed from the spool. A value that\n" +
 			"could not be sent is pending: later commands and " + s.prog + " sync send it. The values of one name are\n" +
-			"sent in the order in which they were put. A value that the store refused stays in the spool, and is\n" +
-			"sent only after " + s.prog + " spool retry.\n\n" +
+			"sent in the order in which they were put. A value that the store refused, when it was put or because\n" +
+			"of a conflict, stays in the spool, and is sent only after " + s.prog + " spool retry.\n\n" +
 			"If a key source (--keys) cannot be reached, or if put does not know the tenant, because there is no\n" +
 			"valid token, put seals the value with the key of the spool, which is in the file spool.key. capture\n" +
 			"and rotate always use this key for the outputs and the old values that they save, also for a local\n" +
@@ -74,7 +74,9 @@ func spoolCommand(s *session) *cli.Command {
 			sub("drop", "delete a value", "drop ID", "Deletes a value from the spool. It asks for confirmation, unless --yes is set.\n\n"+
 				"Examples:\n   "+s.prog+" spool drop 3c4934d0", s.spoolDrop),
 			sub("export", "copy values to another directory", "export DIR [ID…]", "Copies all values, or only the values with the given ids, to DIR. DIR is then also a spool: on\n"+
-				"another machine, "+s.prog+" sync --spool DIR sends the values. The values stay in this spool, too.\n\n"+
+				"another machine, "+s.prog+" sync --spool DIR sends the values that are pending. Refused values and values\n"+
+				"that were set aside stay so. A value that DIR already has is not copied again. The values stay in\n"+
+				"this spool, too.\n\n"+
 				"Examples:\n   "+s.prog+" spool export /media/usb/spool\n   "+s.prog+" spool export /media/usb/spool 3c4934d0 --with-key",
 				s.spoolExport, boolFlag("with-key", "also copy the key of the spool; values that are sealed for this key cannot be opened without it")),
 		},
@@ -220,14 +222,24 @@ func (s *session) findEntry(ctx context.Context, sp machineSpool) (spoolRow, err
 	if err != nil {
 		return spoolRow{}, err
 	}
-	rows = slices.DeleteFunc(rows, func(r spoolRow) bool { return r.ID != args[0] && spool.ShortID(r.ID) != args[0] })
-	switch len(rows) {
-	case 0:
-		return spoolRow{}, hint(fmt.Errorf("%w: the spool has no such entry", vault.ErrNotFound), "{vault} spool ls lists the entries")
-	case 1:
-		return rows[0], nil
+	return findRow(rows, args[0])
+}
+
+// findRow returns the row with an id or a short id.
+func findRow(rows []spoolRow, id string) (spoolRow, error) {
+	var found []spoolRow
+	for _, r := range rows {
+		if r.ID == id || spool.ShortID(r.ID) == id {
+			found = append(found, r)
+		}
 	}
-	return spoolRow{}, usagef("%d entries have this id: use the whole id", len(rows))
+	switch len(found) {
+	case 0:
+		return spoolRow{}, hint(fmt.Errorf("%w: the spool has no entry %s", vault.ErrNotFound, id), "{vault} spool ls lists the entries")
+	case 1:
+		return found[0], nil
+	}
+	return spoolRow{}, usagef("%d entries have the id %s: use the whole id", len(found), id)
 }
 
 func (s *session) spoolShow(ctx context.Context, sp machineSpool) error {
@@ -403,26 +415,48 @@ func (s *session) spoolExport(ctx context.Context, sp machineSpool) error {
 	if err != nil {
 		return err
 	}
-	var entries []vault.Spooled
-	if len(args) == 1 {
-		if entries, err = sp.All(ctx); err != nil {
-			return err
-		}
+	entries, err := exportable(ctx, sp, args[1:])
+	if err != nil {
+		return err
 	}
-	for _, id := range args[1:] {
-		e, err := sp.Find(ctx, id)
-		if err != nil {
-			return err
-		}
-		entries = append(entries, e)
-	}
-	entries = slices.DeleteFunc(entries, func(e vault.Spooled) bool { return e.Entry().Mirrored }) // notes have no value
-	err = sp.Export(ctx, args[0], entries, s.c.Bool("with-key"))
+	n, err := sp.Export(ctx, args[0], entries, s.c.Bool("with-key"))
 	if errors.Is(err, spool.ErrNeedsKey) {
 		return hint(err, "use --with-key to copy the key, too: its holder can open these values")
 	}
-	if err == nil {
-		s.note("copied %s to %s", plural(len(entries), "value", "values"), args[0])
+	if err != nil {
+		return err
 	}
-	return err
+	had := ""
+	if n < len(entries) {
+		had = fmt.Sprintf("; it already had %d", len(entries)-n)
+	}
+	s.note("copied %s to %s%s", plural(n, "value", "values"), args[0], had)
+	return nil
+}
+
+// exportable returns the entries with the given ids, or all entries, including those that were set aside.
+// Notes about mirrors have no value.
+func exportable(ctx context.Context, sp machineSpool, ids []string) ([]vault.SpoolEntry, error) {
+	rows, err := spoolRows(ctx, sp)
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) > 0 {
+		all := rows
+		rows = nil
+		for _, id := range ids {
+			r, err := findRow(all, id)
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, r)
+		}
+	}
+	var entries []vault.SpoolEntry
+	for _, r := range rows {
+		if r.Mirror == "" && !slices.ContainsFunc(entries, func(e vault.SpoolEntry) bool { return e.ID == r.ID }) {
+			entries = append(entries, vault.SpoolEntry{ID: r.ID, Local: r.SpoolKey})
+		}
+	}
+	return entries, nil
 }

@@ -140,7 +140,7 @@ func (s *session) ownSpool() (*spool.Spool, error) {
 		return s.openSpool(set, location, 0)
 	}
 	// put has no spool for this store, but capture and rotate have. They need the key of the spool.
-	if sp, err := s.openSpoolOf(set, location.SpoolID(), 0); err == nil && (sp.HasKey() || sp.Reached()) {
+	if sp, err := s.openSpoolOf(set, location.SpoolID(), identityID(set, location), 0); err == nil && (sp.HasKey() || sp.Reached()) {
 		s.spoolAlways = true
 		return sp, nil
 	}
@@ -196,7 +196,7 @@ func (s *session) syncParts(ctx context.Context, o *opened, sp *spool.Spool, wit
 		if err != nil {
 			return total, err
 		}
-		sum, err := s.send(ctx, o, sp, v, spool.SyncOptions{Identity: o.identity}, each)
+		sum, err := s.send(ctx, o, sp, v, spool.SyncOptions{}, each)
 		if err != nil {
 			return total, err
 		}

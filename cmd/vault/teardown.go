@@ -53,11 +53,6 @@ func (s *session) teardown(ctx context.Context) error {
 	if err := s.confirm(ctx, v, "Remove "+objects); err != nil {
 		return err
 	}
-	if set := v.options.Scope; set.Names == nil && !set.ReadOnly { // otherwise teardown fails
-		if _, err := v.endKept(ctx, "", o.AllCollections, "the tenant was torn down"); err != nil {
-			return err
-		}
-	}
 	return teardown(ctx, s.ui, v.Vault, o)
 }
 

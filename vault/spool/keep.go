@@ -2,12 +2,10 @@ package spool
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/vault"
@@ -15,16 +13,21 @@ import (
 
 // Keep adds a value whose tenant is not known yet, because the caller has no token at the moment.
 // ref.Tenant must be empty. Keep seals the value with the key of the spool and returns the new
-// entry, locked. identity identifies the caller: [Spool.Sync] with the same [SyncOptions].Identity
-// sends the value to the tenant of the Vault that is passed to Sync. If Keep fails, nothing is
-// kept.
-func (s *Spool) Keep(ctx context.Context, ref envelope.Ref, value io.Reader, o *vault.PutOptions, identity string) (vault.Spooled, error) {
+// entry, locked. The value belongs to the tenant of each Vault that uses a Spool with the same
+// [Config].Identity: the Vault reads it, and [Spool.Sync] sends it to that tenant. If Identity is empty, the
+// error wraps [vault.ErrConfig]. If Keep fails, nothing is kept.
+//
+// A caller that learns the tenant puts the value with [vault.PutOptions].Replaces.
+func (s *Spool) Keep(ctx context.Context, ref envelope.Ref, value io.Reader, o *vault.PutOptions) (vault.Spooled, error) {
+	if s.config.Identity == "" || ref.Tenant != "" {
+		return nil, fmt.Errorf("%w: Keep needs a Config with an Identity, and a name without a tenant", vault.ErrConfig)
+	}
 	if o == nil {
 		o = &vault.PutOptions{}
 	}
 	now := s.config.Now()
 	e := vault.SpoolEntry{
-		Ref: ref, Revision: max(1, now.UnixMicro()), Created: now, Local: true, Identity: identity,
+		Ref: ref, Revision: max(1, now.UnixMicro()), Created: now, Local: true, Identity: s.config.Identity,
 		Create: o.Create, IfTag: o.IfTag, IfRevision: o.IfRevision, IfRewrap: o.IfRewrap,
 	}
 	older, err := s.Entries(ctx, ref)
@@ -41,48 +44,6 @@ func (s *Spool) Keep(ctx context.Context, ref envelope.Ref, value io.Reader, o *
 	return entry, nil
 }
 
-// endTime is the time to wait for another process that is sending an entry.
-const endTime = 10 * time.Second
-
-// EndKept sets aside the pending entries that [Spool.Keep] added for the object ref and the given
-// identity, so that they are not sent after the object was removed. ref.Tenant must be empty. If
-// ref.Name is empty, EndKept sets aside the entries of all names; if ref.Collection is empty, those
-// of all collections. It returns the number of these entries. [vault.Vault.Delete] and
-// [vault.Vault.Teardown] set aside the entries that have a tenant.
-func (s *Spool) EndKept(ctx context.Context, ref envelope.Ref, identity, reason string) (n int, err error) {
-	if identity == "" || ref.Tenant != "" {
-		return 0, fmt.Errorf("%w: EndKept: identity must not be empty, and ref.Tenant must be empty", vault.ErrConfig)
-	}
-	entries, err := s.Entries(ctx, ref)
-	if err != nil {
-		return 0, err
-	}
-	for _, e := range entries {
-		if e.Entry().Refused || e.Entry().Identity != identity {
-			continue
-		}
-		limited, cancel := context.WithTimeout(ctx, endTime)
-		err := e.Lock(limited)
-		timedOut := limited.Err() != nil && ctx.Err() == nil
-		cancel()
-		switch {
-		case errors.Is(err, vault.ErrNotFound): // sent meanwhile
-			continue
-		case err != nil && timedOut:
-			return n, fmt.Errorf("%w: another process is sending a value of this name", vault.ErrBusy)
-		case err != nil:
-			return n, err
-		}
-		err = e.SetAside(reason)
-		e.Unlock()
-		if err != nil {
-			return n, err
-		}
-		n++
-	}
-	return n, nil
-}
-
 // KeepAside saves a value that is never sent, such as the output of a program, and returns its id. The
 // value is sealed with the key of the spool. [Spool.Aside] lists it with the reason, and
 // [Spool.OpenValue] opens it.
@@ -96,7 +57,7 @@ func (s *Spool) KeepAside(ctx context.Context, ref envelope.Ref, value io.Reader
 		if err := s.writeReason(id, reason); err != nil {
 			s.config.Warn(err) // the entry is listed without a reason
 		}
-		return filepath.Join(s.dir, asideDir, id+extension)
+		return s.asideFile(id)
 	})
 	if err != nil {
 		return "", err

@@ -57,6 +57,10 @@ type Config struct {
 	Dir string
 	// Store is the [StoreID] of the store that receives the entries.
 	Store string
+	// Identity identifies the caller. [Spool.Keep] saves it with a value whose tenant is not known yet. A
+	// Spool with the same Identity treats such a value as one of the tenant that it is asked for. Callers of
+	// different tenants must use different identities. If it is empty, there are no such values.
+	Identity string
 	// Limit is the maximum length of a value in bytes; 0 means [DefaultLimit].
 	Limit int64
 	// Total limits the size of all entries of the store in bytes; 0 means [DefaultTotal]. When they
@@ -348,8 +352,9 @@ func (s *Spool) newID(ids []string, e vault.SpoolEntry) string {
 	return fmt.Sprintf("%016x-%s-%x", sequence, hashOf(e.Ref), random)
 }
 
-func (s *Spool) file(id string) string { return filepath.Join(s.dir, id+extension) }
-func (s *Spool) temp(id string) string { return filepath.Join(s.dir, "."+id+".tmp") }
+func (s *Spool) file(id string) string      { return filepath.Join(s.dir, id+extension) }
+func (s *Spool) asideFile(id string) string { return filepath.Join(s.dir, asideDir, id+extension) }
+func (s *Spool) temp(id string) string      { return filepath.Join(s.dir, "."+id+".tmp") }
 
 // ids returns the ids of the complete entries, oldest first.
 func (s *Spool) ids() ([]string, error) {
@@ -370,15 +375,24 @@ func (s *Spool) ids() ([]string, error) {
 	return ids, nil
 }
 
-// Entries implements [vault.Spool]. It sets damaged entries aside and omits them.
+// Entries implements [vault.Spool]. It sets damaged entries aside and omits them. It includes the values
+// that [Spool.Keep] added for the same [Config].Identity.
 func (s *Spool) Entries(ctx context.Context, ref envelope.Ref) ([]vault.Spooled, error) {
+	withoutTenant := ref
+	withoutTenant.Tenant = ""
+	hashes := [2]string{hashOf(ref), hashOf(withoutTenant)}
 	entries, err := s.entries(ctx, func(id string) bool {
-		return ref.Name == "" || ref.Collection == "" || id[17:29] == hashOf(ref)
+		return ref.Name == "" || ref.Collection == "" || slices.Contains(hashes[:], id[17:29])
 	}, func(e vault.SpoolEntry) bool {
-		return e.Ref.Vault == ref.Vault && e.Ref.Tenant == ref.Tenant &&
+		return e.Ref.Vault == ref.Vault && s.isOf(e, ref.Tenant) &&
 			(ref.Collection == "" || e.Ref.Collection == ref.Collection) && (ref.Name == "" || e.Ref.Name == ref.Name)
 	})
 	return spooled(entries), err
+}
+
+// isOf reports whether an entry belongs to a tenant.
+func (s *Spool) isOf(e vault.SpoolEntry, tenant string) bool {
+	return e.Ref.Tenant == tenant || e.Ref.Tenant == "" && e.Identity == s.config.Identity && e.Identity != ""
 }
 
 func spooled(entries []*entry) []vault.Spooled {
@@ -467,7 +481,7 @@ func (s *Spool) setAside(id, reason string) error {
 	if err := s.writeReason(id, reason); err != nil {
 		return err
 	}
-	if err := os.Rename(s.file(id), filepath.Join(aside, id+extension)); err != nil {
+	if err := os.Rename(s.file(id), s.asideFile(id)); err != nil {
 		return err
 	}
 	if err := s.sys.syncDir(aside); err != nil {
@@ -483,8 +497,19 @@ func (s *Spool) writeReason(id, reason string) error {
 	if err := os.Mkdir(aside, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return os.WriteFile(filepath.Join(aside, id+".reason"), []byte(reason+"\n"), 0o600)
+	return os.WriteFile(s.reasonFile(id), []byte(reason+"\n"), 0o600)
 }
+
+// reason returns why an entry was set aside.
+func (s *Spool) reason(id string) string {
+	text, err := os.ReadFile(s.reasonFile(id))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+func (s *Spool) reasonFile(id string) string { return filepath.Join(s.dir, asideDir, id+".reason") }
 
 // StoreID returns a name for the spool of a store: the first 16 hex digits of a SHA-256 of scheme,
 // endpointHost, bucket and prefix. It does not depend on other parameters of the store's URL, such

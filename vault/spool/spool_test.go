@@ -416,33 +416,144 @@ func TestRemoved(t *testing.T) {
 	}
 }
 
-// TestEndKept: values that an identity put before its tenant was known are set aside if they have
-// the given name and identity, and sync sends the others.
-func TestEndKept(t *testing.T) {
+// keep adds a value without a tenant, for the identity of the spool.
+func keep(t *testing.T, s *spool.Spool, collection, name, value string) string {
+	t.Helper()
+	entry, err := s.Keep(t.Context(), envelope.Ref{Collection: collection, Name: name}, strings.NewReader(value), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer entry.Unlock()
+	return entry.Entry().ID
+}
+
+func put(t *testing.T, v *vault.Vault, name vault.Name, value string) vault.Info {
+	t.Helper()
+	info, err := v.Put(t.Context(), name, strings.NewReader(value), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
+func identity(name string) func(*spool.Config) {
+	return func(c *spool.Config) { c.Identity = name }
+}
+
+// TestKeptRead: a value that was kept before the tenant was known is read although the store has an older
+// one, or none. Another identity does not see it.
+func TestKeptRead(t *testing.T) {
+	w := newWorld(t)
+	s := w.spool(identity("mine"))
+	v := w.vault(s)
+	put(t, v, "a", "old")
+	keep(t, s, "credentials", "a", "new")
+	keep(t, s, "credentials", "b", "first")
+	w.wantValue(v, "a", "new", true)
+	w.wantValue(v, "b", "first", true)
+	other := w.vault(w.spool(identity("other")))
+	w.wantValue(other, "a", "old", false)
+	if _, _, err := other.ReadAll(t.Context(), "b", nil); !errors.Is(err, vault.ErrNotFound) {
+		t.Errorf("another identity reads the value: %v", err)
+	}
+	if sum, err := s.Sync(t.Context(), v, nil); err != nil || sum.Sent != 2 {
+		t.Fatalf("sync: %+v, %v", sum, err)
+	}
+	w.wantValue(other, "a", "new", false)
+}
+
+// TestKeptOrder: a put sends the values that were kept for the same name first, and the store has the last
+// one.
+func TestKeptOrder(t *testing.T) {
+	w := newWorld(t)
+	s := w.spool(identity("mine"))
+	v := w.vault(s)
+	keep(t, s, "credentials", "a", "one")
+	keep(t, s, "credentials", "a", "two")
+	info := put(t, v, "a", "three")
+	if left := w.entries(s); len(left) != 0 {
+		t.Errorf("the spool has %+v", left)
+	}
+	w.wantValue(v, "a", "three", false)
+	versions := 0
+	for version, err := range v.History(t.Context(), "a") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if versions++; versions == 1 && version.Revision != info.Revision {
+			t.Errorf("the newest version has revision %d, want %d", version.Revision, info.Revision)
+		}
+	}
+	if versions != 3 {
+		t.Errorf("the history has %d versions, want 3", versions)
+	}
+}
+
+// TestReplaces: the entry of a put replaces the entry that was kept with the same value, and takes its place
+// in the order, also if a later value of the name is already in the spool.
+func TestReplaces(t *testing.T) {
+	w := newWorld(t)
+	s := w.spool(identity("mine"))
+	v := w.vault(s)
+	kept := keep(t, s, "credentials", "a", "one")
+	w.away(errAway)
+	if _, err := v.Put(t.Context(), "a", strings.NewReader("two"), nil); !errors.Is(err, vault.ErrSpooled) {
+		t.Fatalf("put: %v", err)
+	}
+	if _, err := v.Put(t.Context(), "a", strings.NewReader("one"), &vault.PutOptions{Replaces: kept}); !errors.Is(err, vault.ErrSpooled) {
+		t.Fatalf("put: %v", err)
+	}
+	entries := w.entries(s)
+	if len(entries) != 2 || entries[0].Replaces != kept || entries[0].Ref.Tenant != "0xabc" || entries[0].Revision >= entries[1].Revision {
+		t.Errorf("the spool has %+v", entries)
+	}
+	w.away(nil)
+	if sum, err := s.Sync(t.Context(), v, nil); err != nil || sum.Sent != 2 || sum.Refused != 0 {
+		t.Errorf("sync: %+v, %v", sum, err)
+	}
+	w.wantValue(v, "a", "two", false)
+}
+
+// TestKeptIdentity: a value without a tenant needs an identity.
+func TestKeptIdentity(t *testing.T) {
+	w := newWorld(t)
 	for _, tc := range []struct {
-		ref  envelope.Ref
+		s   *spool.Spool
+		ref envelope.Ref
+	}{{w.spool(nil), envelope.Ref{Collection: "credentials", Name: "a"}}, {w.spool(identity("mine")), envelope.Ref{Tenant: "0xabc", Collection: "credentials", Name: "a"}}} {
+		if _, err := tc.s.Keep(t.Context(), tc.ref, strings.NewReader("value"), nil); !errors.Is(err, vault.ErrConfig) {
+			t.Errorf("Keep(%+v): %v", tc.ref, err)
+		}
+	}
+	if left := w.entries(w.spool(nil)); len(left) != 0 {
+		t.Errorf("the spool has %+v", left)
+	}
+}
+
+// TestKeptEnds: Delete and Teardown set aside the values that the same identity put before the tenant was
+// known, and sync sends the others.
+func TestKeptEnds(t *testing.T) {
+	for _, tc := range []struct {
+		what string
+		end  func(v *vault.Vault) error
 		ends []string
 	}{
-		{envelope.Ref{Collection: "credentials", Name: "a"}, []string{"a"}},
-		{envelope.Ref{Collection: "credentials"}, []string{"a", "b"}},
-		{envelope.Ref{}, []string{"a", "b", "x"}},
-		{envelope.Ref{Collection: "objects", Name: "a"}, nil},
+		{"delete", func(v *vault.Vault) error { return v.Delete(t.Context(), "a", nil) }, []string{"a"}},
+		{"teardown", func(v *vault.Vault) error { _, err := v.Teardown(t.Context(), nil); return err }, []string{"a", "b"}},
+		{"teardown of all collections", func(v *vault.Vault) error {
+			_, err := v.Teardown(t.Context(), &vault.TeardownOptions{AllCollections: true})
+			return err
+		}, []string{"a", "b", "x"}},
 	} {
 		w := newWorld(t)
-		s := w.spool(nil)
+		s, other := w.spool(identity("mine")), w.spool(identity("other"))
 		v := w.vault(s)
-		for _, kept := range []struct{ collection, name, identity string }{
-			{"credentials", "a", "mine"}, {"credentials", "b", "mine"}, {"objects", "x", "mine"}, {"credentials", "a", "other"},
-		} {
-			ref := envelope.Ref{Collection: kept.collection, Name: kept.name}
-			entry, err := s.Keep(t.Context(), ref, strings.NewReader("value"), nil, kept.identity)
-			if err != nil {
-				t.Fatal(err)
-			}
-			entry.Unlock()
-		}
-		if n, err := s.EndKept(t.Context(), tc.ref, "mine", "it was removed"); err != nil || n != len(tc.ends) {
-			t.Errorf("%+v: EndKept ended %d entries, %v; want %v", tc.ref, n, err, tc.ends)
+		keep(t, s, "credentials", "a", "value")
+		keep(t, s, "credentials", "b", "value")
+		keep(t, s, "objects", "x", "value")
+		keep(t, other, "credentials", "a", "value")
+		if err := tc.end(v); err != nil {
+			t.Errorf("%s: %v", tc.what, err)
 		}
 		aside, err := s.Aside(t.Context())
 		if err != nil {
@@ -451,31 +562,82 @@ func TestEndKept(t *testing.T) {
 		var ended []string
 		for _, a := range aside {
 			ended = append(ended, a.Entry.Ref.Name)
-			if a.Reason != "it was removed" {
-				t.Errorf("%+v: the reason is %q", tc.ref, a.Reason)
-			}
 		}
 		if slices.Sort(ended); !slices.Equal(ended, tc.ends) {
-			t.Errorf("%+v: set aside: %v; want %v", tc.ref, ended, tc.ends)
+			t.Errorf("%s: set aside: %v; want %v", tc.what, ended, tc.ends)
 		}
-		wantSent := 0
-		if !slices.Contains(tc.ends, "b") {
-			wantSent++
-		}
-		if !slices.Contains(tc.ends, "a") {
-			wantSent++
-		}
-		if sum, err := s.Sync(t.Context(), v, &spool.SyncOptions{Identity: "mine"}); err != nil || sum.Sent != wantSent {
-			t.Errorf("%+v: sync: %+v, %v; want %d sent", tc.ref, sum, err, wantSent)
+		wantSent := 2 - len(tc.ends)
+		if sum, err := s.Sync(t.Context(), v, nil); err != nil || sum.Sent != max(0, wantSent) {
+			t.Errorf("%s: sync: %+v, %v; want %d sent", tc.what, sum, err, wantSent)
 		}
 	}
-	for _, tc := range []struct {
-		ref      envelope.Ref
-		identity string
-	}{{envelope.Ref{}, ""}, {envelope.Ref{Tenant: "0xabc"}, "mine"}} {
-		if n, err := newWorld(t).spool(nil).EndKept(t.Context(), tc.ref, tc.identity, "x"); n != 0 || !errors.Is(err, vault.ErrConfig) {
-			t.Errorf("EndKept(%+v, %q) = %d, %v", tc.ref, tc.identity, n, err)
+}
+
+// TestFailedDelete: if nothing could be removed, the pending values of the name stay pending, and are read
+// and sent.
+func TestFailedDelete(t *testing.T) {
+	denied := fmt.Errorf("%w: the policy denies it", vault.ErrPermission)
+	expired := fmt.Errorf("%w: the token has expired", vault.ErrUnauthenticated)
+	for _, failure := range []error{denied, expired} {
+		for _, tc := range []struct {
+			what string
+			end  func(v *vault.Vault) error
+		}{
+			{"delete", func(v *vault.Vault) error { return v.Delete(t.Context(), "a", nil) }},
+			{"delete of a tag", func(v *vault.Vault) error {
+				return v.Delete(t.Context(), "a", &vault.DeleteOptions{IfTag: strings.Repeat("0", 64)})
+			}},
+		} {
+			w := newWorld(t)
+			s := w.spool(identity("mine"))
+			v := w.vault(s)
+			put(t, v, "a", "one")
+			w.away(errAway)
+			if _, err := v.Put(t.Context(), "a", strings.NewReader("two"), nil); !errors.Is(err, vault.ErrSpooled) {
+				t.Fatalf("put: %v", err)
+			}
+			w.away(failure)
+			if err := tc.end(v); !errors.Is(err, failure) {
+				t.Errorf("%s: %v", tc.what, err)
+			}
+			w.away(nil)
+			w.wantValue(v, "a", "two", true)
+			if sum, err := s.Sync(t.Context(), v, nil); err != nil || sum.Sent != 1 {
+				t.Errorf("%s: sync: %+v, %v", tc.what, sum, err)
+			}
+			w.wantValue(v, "a", "two", false)
 		}
+	}
+}
+
+// TestNotOpened: a store that cannot be opened, for example because the token belongs to another tenant, has
+// refused no value. Sync asks once, not once for each name.
+func TestNotOpened(t *testing.T) {
+	w := newWorld(t)
+	s := w.spool(nil)
+	opens, failure := 0, fmt.Errorf("%w: connection refused", vault.ErrUnavailable)
+	deferred := vault.Deferred("bucket", func(context.Context) (*vault.Store, error) {
+		opens++
+		return w.store, failure
+	})
+	v, err := vault.New(deferred, "0xabc", w.keys, &vault.Options{Spool: s, Now: w.clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []vault.Name{"a", "b", "c"} {
+		if _, err := v.Put(t.Context(), name, strings.NewReader("value"), nil); !errors.Is(err, vault.ErrSpooled) {
+			t.Fatalf("put: %v", err)
+		}
+	}
+	failure = &vault.Cause{Sentinel: vault.ErrPermission, Reason: vault.TenantMismatch, Message: "the token belongs to another tenant", Effect: vault.Refused}
+	opens = 0
+	sum, err := s.Sync(t.Context(), v, &spool.SyncOptions{Jobs: 1})
+	if err != nil || sum.Pending != 3 || sum.Refused != 0 || !errors.Is(sum.Cause, vault.ErrPermission) || opens != 1 {
+		t.Errorf("sync: %+v, %v, the store was opened %d times", sum, err, opens)
+	}
+	failure = nil
+	if sum, err := s.Sync(t.Context(), v, nil); err != nil || sum.Sent != 3 {
+		t.Errorf("sync: %+v, %v", sum, err)
 	}
 }
 
@@ -853,4 +1015,145 @@ type racedEntry struct {
 func (e racedEntry) Open() (io.ReadCloser, error) {
 	e.race()
 	return e.Spooled.Open()
+}
+
+// TestOtherCaller: a command that may not write, or has other settings, refuses no saved value. A value that
+// its own Put may not write is refused, unless it waits for an older one.
+func TestOtherCaller(t *testing.T) {
+	for what, failure := range map[string]error{
+		"denied":           &vault.Cause{Sentinel: vault.ErrPermission, Reason: vault.AccessDenied, Effect: vault.Refused},
+		"the wrong region": &vault.Cause{Sentinel: vault.ErrConfig, Reason: vault.WrongRegion, Effect: vault.Refused},
+		"no bucket":        &vault.Cause{Sentinel: vault.ErrUnavailable, Reason: vault.NoBucket, Effect: vault.Refused},
+	} {
+		w := newWorld(t)
+		s := w.spool(nil)
+		v := w.vault(s)
+		w.away(errAway)
+		if _, err := v.Put(t.Context(), "a", strings.NewReader("one"), nil); !errors.Is(err, vault.ErrSpooled) {
+			t.Fatalf("put: %v", err)
+		}
+		w.away(failure)
+		if sum, err := s.Sync(t.Context(), v, nil); err != nil || sum.Pending != 1 || sum.Refused != 0 || !errors.Is(sum.Cause, failure) {
+			t.Errorf("%s: sync: %+v, %v", what, sum, err)
+		}
+		var spooled *vault.SpooledError
+		if _, err := v.Put(t.Context(), "b", strings.NewReader("other"), nil); !errors.As(err, &spooled) || !spooled.Refused {
+			t.Errorf("%s: put: %v", what, err)
+		}
+		if _, err := v.Put(t.Context(), "a", strings.NewReader("two"), nil); !errors.Is(err, vault.ErrSpooled) {
+			t.Errorf("%s: put after the older value: %v", what, err)
+		}
+		w.away(nil)
+		w.wantValue(v, "a", "two", true)
+		if sum, err := s.Sync(t.Context(), v, nil); err != nil || sum.Sent != 2 || sum.Refused != 1 {
+			t.Errorf("%s: sync: %+v, %v", what, sum, err)
+		}
+		w.wantValue(v, "a", "two", false)
+	}
+}
+
+// An otherSource is a key source of another command.
+type otherSource struct {
+	envelope.KeySource
+	err error
+}
+
+func (o *otherSource) Wrap(context.Context, envelope.Ref, []byte, envelope.AAD) (envelope.Stanza, error) {
+	return envelope.Stanza{}, o.err
+}
+
+// TestOtherKeys: a command whose key source is not enrolled, or has changed, refuses no value that waits for
+// a key source.
+func TestOtherKeys(t *testing.T) {
+	for _, failure := range []error{envelope.ErrNotEnrolled, envelope.ErrChanged} {
+		w := newWorld(t)
+		s := w.spool(nil)
+		other := &otherSource{w.keys[0], fmt.Errorf("%w: the signer", envelope.ErrUnavailable)}
+		right := w.keys
+		w.keys = []envelope.KeySource{other}
+		v := w.vault(s)
+		if _, err := v.Put(t.Context(), "a", strings.NewReader("value"), nil); !errors.Is(err, vault.ErrSpooled) {
+			t.Fatalf("put: %v", err)
+		}
+		other.err = fmt.Errorf("%w: the signer", failure)
+		if sum, err := s.Sync(t.Context(), v, nil); err != nil || sum.Pending != 1 || sum.Refused != 0 || !errors.Is(sum.Cause, failure) {
+			t.Errorf("%v: sync: %+v, %v", failure, sum, err)
+		}
+		w.keys = right
+		if sum, err := s.Sync(t.Context(), w.vault(s), nil); err != nil || sum.Sent != 1 {
+			t.Errorf("%v: sync with the right key: %+v, %v", failure, sum, err)
+		}
+	}
+}
+
+// TestExport: another spool gets the pending, refused and set aside entries once, and can send the pending
+// ones.
+func TestExport(t *testing.T) {
+	w := newWorld(t)
+	s := w.spool(identity("mine"))
+	v := w.vault(s)
+	put(t, v, "taken", "before")
+	if _, err := v.Put(t.Context(), "taken", strings.NewReader("after"), &vault.PutOptions{Create: true}); !errors.Is(err, vault.ErrExist) {
+		t.Fatalf("put: %v", err)
+	}
+	output, err := s.KeepAside(t.Context(), envelope.Ref{Collection: "credentials", Name: "output"}, strings.NewReader("output"), "saved by capture")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := func() []vault.SpoolEntry {
+		list := w.entries(s)
+		aside, err := s.Aside(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range aside {
+			list = append(list, a.Entry)
+		}
+		return list
+	}
+	dir := t.TempDir()
+	if _, err := s.Export(t.Context(), dir, all(), false); !errors.Is(err, spool.ErrNeedsKey) {
+		t.Errorf("without the key: %v", err)
+	}
+	if n, err := s.Export(t.Context(), dir, all(), true); n != 2 || err != nil {
+		t.Fatalf("export: %d, %v", n, err)
+	}
+	w.away(errAway)
+	if _, err := v.Put(t.Context(), "later", strings.NewReader("value"), nil); !errors.Is(err, vault.ErrSpooled) {
+		t.Fatalf("put: %v", err)
+	}
+	if n, err := s.Export(t.Context(), dir, all(), true); n != 1 || err != nil {
+		t.Fatalf("second export: %d, %v; want 1", n, err)
+	}
+	if n, err := s.Export(t.Context(), dir, []vault.SpoolEntry{{ID: "0000000000000001-000000000000-00000000"}}, true); n != 0 || !errors.Is(err, vault.ErrNotFound) {
+		t.Errorf("an entry that does not exist: %d, %v", n, err)
+	}
+
+	w.away(nil)
+	to := w.spool(func(c *spool.Config) { c.Dir = dir })
+	aside, err := to.Aside(t.Context())
+	if err != nil || len(aside) != 1 || aside[0].ID != output || aside[0].Reason != "saved by capture" {
+		t.Errorf("set aside in the other spool: %+v, %v", aside, err)
+	}
+	value, err := to.OpenValue(t.Context(), output, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer value.Close()
+	if text, err := io.ReadAll(value); err != nil || string(text) != "output" {
+		t.Errorf("the value that was set aside is %q, %v", text, err)
+	}
+	if sum, err := to.Sync(t.Context(), w.vault(to), nil); err != nil || sum.Sent != 1 || sum.Refused != 1 {
+		t.Errorf("sync of the other spool: %+v, %v", sum, err)
+	}
+	w.wantValue(w.vault(to), "later", "value", false)
+
+	// The other machine has its own key.
+	other := t.TempDir()
+	if _, err := w.spool(func(c *spool.Config) { c.Dir = other }).KeySource(true); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Export(t.Context(), other, all(), true); n != 0 || !errors.Is(err, vault.ErrExist) {
+		t.Errorf("into a spool with another key: %d, %v", n, err)
+	}
 }

@@ -85,9 +85,7 @@ func (s *Spool) Aside(ctx context.Context) ([]Aside, error) {
 		if fi, err := d.Info(); err == nil {
 			a.Size, a.Time = fi.Size(), fi.ModTime()
 		}
-		if text, err := os.ReadFile(filepath.Join(dir, id+".reason")); err == nil {
-			a.Reason = strings.TrimSpace(string(text))
-		}
+		a.Reason = s.reason(id)
 		if f, err := os.Open(filepath.Join(dir, d.Name())); err == nil {
 			if e, _, err := readEntry(f, s.config.Store, id); err == nil {
 				a.Entry = e
@@ -105,11 +103,10 @@ func (s *Spool) Restore(id string) error {
 	if !isID(id) {
 		return errors.New("not the id of an entry")
 	}
-	dir := filepath.Join(s.dir, asideDir)
-	if err := s.sys.rename(filepath.Join(dir, id+extension), s.file(id)); err != nil {
+	if err := s.sys.rename(s.asideFile(id), s.file(id)); err != nil {
 		return err
 	}
-	os.Remove(filepath.Join(dir, id+".reason"))
+	os.Remove(s.reasonFile(id))
 	return s.sys.syncDir(s.dir)
 }
 
@@ -119,9 +116,8 @@ func (s *Spool) Forget(id string) error {
 	if !isID(id) {
 		return errors.New("not the id of an entry")
 	}
-	dir := filepath.Join(s.dir, asideDir)
-	os.Remove(filepath.Join(dir, id+".reason"))
-	return os.Remove(filepath.Join(dir, id+extension))
+	os.Remove(s.reasonFile(id))
+	return os.Remove(s.asideFile(id))
 }
 
 // OpenValue opens the value of the entry with the given id, which may be pending, refused or set
@@ -132,7 +128,7 @@ func (s *Spool) OpenValue(ctx context.Context, id string, keys []envelope.KeySou
 	if !isID(id) {
 		return nil, fmt.Errorf("%w: %q is not the id of an entry", vault.ErrInvalidName, id)
 	}
-	for _, path := range []string{s.file(id), filepath.Join(s.dir, asideDir, id+extension)} {
+	for _, path := range []string{s.file(id), s.asideFile(id)} {
 		f, err := os.Open(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

@@ -20,9 +20,6 @@ type SyncOptions struct {
 	// OnlyDue makes Sync skip an entry if the pause after its last attempt has not passed yet: see
 	// [NextAttempt]. The pause doubles with each attempt, from a second to ten minutes.
 	OnlyDue bool
-	// Identity, if not empty, makes Sync also send the entries that have no tenant and the same
-	// [vault.SpoolEntry].Identity.
-	Identity string
 	// Jobs is how many names are sent in parallel; 0 means 16.
 	Jobs int
 	// Each is called for each entry that was sent or failed, one at a time. It may be nil.
@@ -46,11 +43,11 @@ type Summary struct {
 	Cause error
 }
 
-// Sync sends the pending entries of the tenant and collection of v to the store. It sends the
-// entries of one name in order, and skips entries that another process is sending. If the store
-// cannot be reached, or does not accept the caller, Sync sends no further entries and returns. Sync
-// returns an error only if the spool cannot be read. Entries that could not be sent are counted in
-// the [Summary].
+// Sync sends the pending entries of the tenant and collection of v to the store, and those that
+// [Spool.Keep] added for the same [Config].Identity. It sends the entries of one name in order, and
+// skips entries that another process is sending. If the store cannot be reached, or does not
+// accept the caller's token, Sync sends no further entries and returns. Sync returns an error only if the
+// spool cannot be read. Entries that could not be sent are counted in the [Summary].
 func (s *Spool) Sync(ctx context.Context, v *vault.Vault, o *SyncOptions) (Summary, error) {
 	if o == nil {
 		o = &SyncOptions{}
@@ -61,8 +58,7 @@ func (s *Spool) Sync(ctx context.Context, v *vault.Vault, o *SyncOptions) (Summa
 	}
 	ref := envelope.Ref{Vault: v.VaultID(), Tenant: string(v.Tenant()), Collection: string(v.Collection())}
 	entries = slices.DeleteFunc(entries, func(e *entry) bool {
-		tenant := e.e.Ref.Tenant == ref.Tenant || e.e.Ref.Tenant == "" && e.e.Identity == o.Identity && o.Identity != ""
-		return e.e.Ref.Vault != ref.Vault || e.e.Ref.Collection != ref.Collection || !tenant
+		return e.e.Ref.Vault != ref.Vault || e.e.Ref.Collection != ref.Collection || !s.isOf(e.e, ref.Tenant)
 	})
 	run := &syncRun{spool: s, options: o}
 	names := make(map[vault.Name][]*entry)
@@ -137,12 +133,20 @@ func (r *syncRun) name(ctx context.Context, entries []*entry) {
 			r.count(e, info, err, func(*Summary) {}) // set aside
 		default:
 			r.mu.Lock()
-			r.ended = r.ended || errors.Is(err, vault.ErrUnavailable) && !errors.Is(err, vault.ErrBusy) || errors.Is(err, vault.ErrUnauthenticated)
+			r.ended = r.ended || endsSync(err)
 			r.mu.Unlock()
 			r.pending(entries[i:], err)
 			return
 		}
 	}
+}
+
+// endsSync reports whether the entries of other names would stay pending with the same error. Another denial
+// than a wrong tenant may concern one name only.
+func endsSync(err error) bool {
+	var cause *vault.Cause
+	return errors.Is(err, vault.ErrUnavailable) && !errors.Is(err, vault.ErrBusy) || errors.Is(err, vault.ErrUnauthenticated) ||
+		errors.As(err, &cause) && cause.Reason == vault.TenantMismatch
 }
 
 func (r *syncRun) isEnded(ctx context.Context) bool {
