@@ -192,7 +192,9 @@ func (s *Spool) Add(ctx context.Context, e vault.SpoolEntry, fill func(io.Writer
 	added, err := s.add(ctx, e, fill, s.file)
 	if err != nil {
 		err = fmt.Errorf("the spool %s: %w", s.dir, explain(err))
-		s.config.Warn(err)
+		if ctx.Err() == nil { // otherwise nothing is wrong with the spool
+			s.config.Warn(err)
+		}
 	}
 	if added == nil {
 		return nil, err

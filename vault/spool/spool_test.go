@@ -1157,3 +1157,24 @@ func TestExport(t *testing.T) {
 		t.Errorf("into a spool with another key: %d, %v", n, err)
 	}
 }
+
+// TestInterruptedAdd: an add that the caller interrupts is no fault of the spool.
+func TestInterruptedAdd(t *testing.T) {
+	w := newWorld(t)
+	s := w.spool(nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	entry, err := s.Add(ctx, vault.SpoolEntry{Ref: envelope.Ref{Tenant: "0xabc", Collection: "credentials", Name: "a"}}, func(io.Writer) error {
+		cancel()
+		return ctx.Err()
+	})
+	if !errors.Is(err, context.Canceled) || len(w.warns) != 0 {
+		t.Errorf("interrupted: %v, warnings %q", err, w.warns)
+	}
+	if entry != nil {
+		entry.Remove()
+		entry.Unlock()
+	}
+	if left := w.entries(s); len(left) != 0 {
+		t.Errorf("the spool has %+v", left)
+	}
+}
