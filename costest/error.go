@@ -11,6 +11,7 @@ type apiError struct {
 	status                     int
 	code, message              string
 	stringToSign, formatString string // for SignatureDoesNotMatch
+	serverTime                 string // for a signature that is no longer valid
 }
 
 func (e *apiError) Error() string { return e.code + ": " + e.message }
@@ -26,6 +27,7 @@ type errorXML struct {
 	XMLName      xml.Name `xml:"Error"`
 	Code         string
 	Message      string
+	ServerTime   string `xml:",omitempty"`
 	StringToSign string `xml:",omitempty"`
 	FormatString string `xml:",omitempty"`
 	Resource     string

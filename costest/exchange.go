@@ -186,7 +186,7 @@ func (x *exchange) authenticate() error {
 	if expired || x.s.keyExpired(g.id) || !hmac.Equal([]byte(token), []byte(c.token)) {
 		return x.s.errToken()
 	}
-	if err := g.checkTime(now); err != nil {
+	if err := g.checkTime(now, x.s.unsure("expired-signature")); err != nil {
 		return err
 	}
 	path, err := decodePath(rawPath(x.r))

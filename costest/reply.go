@@ -206,7 +206,7 @@ func (x *exchange) errorXML(e *apiError, trace string) errorXML {
 		resource += "/" + x.key
 	}
 	return errorXML{
-		Code: e.code, Message: e.message, StringToSign: e.stringToSign, FormatString: e.formatString,
+		Code: e.code, Message: e.message, ServerTime: e.serverTime, StringToSign: e.stringToSign, FormatString: e.formatString,
 		Resource: resource, RequestID: x.out.Header().Get("X-Cos-Request-Id"), TraceID: trace,
 	}
 }

@@ -102,8 +102,9 @@ func window(keyTime string) (start, end time.Time, ok bool) {
 	return time.Unix(from, 0), time.Unix(to, 0), err1 == nil && err2 == nil && from <= to
 }
 
-// checkTime compares the validity period of the signature with the server's clock.
-func (g *signature) checkTime(now time.Time) error {
+// checkTime compares the validity period of the signature with the server's clock. expired is the form
+// of the error for a signature that is no longer valid.
+func (g *signature) checkTime(now time.Time, expired string) error {
 	for _, t := range []string{g.signTime, g.keyTime} {
 		start, end, ok := window(t)
 		switch {
@@ -112,7 +113,10 @@ func (g *signature) checkTime(now time.Time) error {
 		case start.After(now.Add(skew)):
 			return failure(http.StatusForbidden, "RequestTimeTooSkewed", "The difference between the request time and the server's time is too large.")
 		case end.Before(now):
-			return failure(http.StatusForbidden, "Request has expired", "Request has expired")
+			return &apiError{
+				status: http.StatusForbidden, code: expired, message: "Request has expired",
+				serverTime: now.UTC().Format(time.RFC3339),
+			}
 		}
 	}
 	return nil

@@ -29,7 +29,7 @@ const (
 
 // errorBody is an error as a client reads it.
 type errorBody struct {
-	Code, Message, Resource, RequestId, TraceId, StringToSign, FormatString string
+	Code, Message, Resource, RequestId, TraceId, StringToSign, FormatString, ServerTime string
 }
 
 func send(t *testing.T, s *costest.Server, req *http.Request) (int, errorBody) {
@@ -179,7 +179,7 @@ func TestSignatureRefused(t *testing.T) {
 	}{
 		{"at the start of the key time", 1557989151, nil, nil, "200"},
 		{"at the end of the key time", 1557996351, nil, nil, "200"},
-		{"after the end of the key time", 1557996352, nil, nil, "403 Request has expired"},
+		{"after the end of the key time", 1557996352, nil, nil, "403 AccessDenied"},
 		{"15 minutes early", 1557989151 - 900, nil, nil, "200"},
 		{"more than 15 minutes early", 1557989151 - 901, nil, nil, "403 RequestTimeTooSkewed"},
 		{"unknown id", inside, set("q-ak", "AKID"), nil, "403 InvalidAccessKeyId"},
@@ -216,6 +216,17 @@ func TestSignatureRefused(t *testing.T) {
 			if got := strings.TrimSpace(fmt.Sprint(status, " ", e.Code)); got != tc.want {
 				t.Errorf("%s, as %s: %s, want %s\n%q", tc.what, form, got, tc.want, e.FormatString)
 			}
+		}
+	}
+}
+
+// TestExpiredSignature: the message and the time of the server are the same with every code.
+func TestExpiredSignature(t *testing.T) {
+	for _, code := range []string{"AccessDenied", "Request has expired", "RequestIsExpired"} {
+		s := sampleServer(t, 1557996352, map[string]string{"expired-signature": code})
+		status, e := send(t, s, vectorA.request(t, s, "header", nil))
+		if status != 403 || e.Code != code || e.Message != "Request has expired" || e.ServerTime != "2019-05-16T08:45:52Z" {
+			t.Errorf("%s: %d %+v", code, status, e)
 		}
 	}
 }

@@ -19,6 +19,7 @@ var objectQuestions = []Question{
 	{"put-condition", "If-Match and If-None-Match on PUT, initiate and complete", []string{"ignore", "honour", "not-implemented"}},
 	{"multipart-etag", "the formula of a multipart object's ETag", []string{"opaque", "s3"}},
 	{"expired-token", "the error code for an invalid, missing or expired token", []string{"ExpiredToken", "InvalidAccessKeyId", "AccessDenied"}},
+	{"expired-signature", "the error code for a signature that is no longer valid; the message is Request has expired. Responses of COS that were published have AccessDenied (github.com/tencentyun/cos-php-sdk-v5/pull/153), and the list of codes has Request has expired (436/7730)", []string{"AccessDenied", "Request has expired", "RequestIsExpired"}},
 	{"metadata-limit", "the limit in bytes for all x-cos-meta- headers, including names", []string{"2048", "4096"}},
 	{"multi-delete-denied", "the response to a multi-delete if one key is refused: an error for that key, or 403 for the call", []string{"key", "call"}},
 	{"sign-time", "whether q-sign-time may differ from q-key-time, and listed names may occur twice", []string{"refuse", "accept"}},
