@@ -216,6 +216,9 @@ func (p *Provider) land(f *flight, creds Credentials, err error) {
 		}
 	case p.have && !p.current.expired(now):
 		creds, err = p.current, nil
+		if now.Before(p.due) { // Renew started the exchange
+			break
+		}
 		p.due = now.Add(renewPause)
 		if e := creds.Expires; p.due.After(e) {
 			p.due = e
@@ -235,6 +238,28 @@ func (p *Provider) Expired(accessKeyID string) {
 	defer p.mu.Unlock()
 	if p.have && p.current.AccessKeyID == accessKeyID {
 		p.have, p.current = false, Credentials{}
+	}
+}
+
+// Renew exchanges a new token, because the credentials with this access key id may have expired, and
+// waits for the result. If the exchange fails, the credentials stay in use until they expire. If they are
+// not the current ones, Renew makes no exchange. It reports whether they were replaced.
+func (p *Provider) Renew(ctx context.Context, accessKeyID string) bool {
+	p.mu.Lock()
+	if !p.have || p.current.AccessKeyID != accessKeyID {
+		p.mu.Unlock()
+		return true
+	}
+	if p.flight == nil {
+		p.flight = p.start(ctx)
+	}
+	f := p.flight
+	p.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.err == nil && f.creds.AccessKeyID != accessKeyID
+	case <-ctx.Done():
+		return false
 	}
 }
 

@@ -432,6 +432,49 @@ func TestExpired(t *testing.T) {
 	})
 }
 
+// TestRenew: credentials that may have expired are replaced. Until then, and if this fails, they stay in
+// use.
+func TestRenew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{t: t, delay: time.Second}
+		p := federation.NewProvider(c, c, nil)
+		gets(t, p, "key-1")
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				if !p.Renew(t.Context(), "key-1") {
+					t.Error("the credentials were not replaced")
+				}
+			})
+		}
+		synctest.Wait() // the exchange has not ended
+		gets(t, p, "key-1")
+		wg.Wait()
+		gets(t, p, "key-2")
+		if !p.Renew(t.Context(), "key-1") {
+			t.Error("the credentials were replaced before, but Renew is false")
+		}
+		c.counts(2, 2)
+
+		c.err = federation.ErrRefused
+		if p.Renew(t.Context(), "key-2") {
+			t.Error("Renew is true after an exchange that was refused")
+		}
+		gets(t, p, "key-2")
+		time.Sleep(time.Minute)
+		gets(t, p, "key-2")
+		synctest.Wait()
+		c.counts(3, 3) // the failure starts no further exchanges
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if p.Renew(ctx, "key-2") {
+			t.Error("Renew is true after its context has ended")
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
 func TestCached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{t: t}
