@@ -14,11 +14,16 @@ type Credentials interface {
 	Get(ctx context.Context) (Snapshot, error)
 }
 
-// A Renewer is a [Credentials] that can renew a key. cosblob calls Expired when the service
-// refuses a key as expired or unknown. The Renewer must then get a new key, unless it already
-// has one: several requests may report the same key.
+// A Renewer is a [Credentials] that can renew a key. Several requests may report the same key, also
+// after it was replaced.
 type Renewer interface {
+	// Expired is called when the service refuses a key as expired or unknown. The Renewer must then
+	// get a new key, unless it already has one.
 	Expired(secretID string)
+	// Renew is called when the service denies a request, and the reason may be that the key has
+	// expired. It tries to get another key. Until then, or if this fails, the current key stays in
+	// use. Renew reports whether Get now returns another key.
+	Renew(ctx context.Context, secretID string) bool
 }
 
 // ErrCredentials means that no credentials were available to sign a request. The error of

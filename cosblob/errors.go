@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/tencentyun/cos-go-sdk-v5"
 	"gocloud.dev/gcerrors"
@@ -87,6 +88,9 @@ func (b *bucket) ErrorCode(err error) gcerrors.ErrorCode {
 		return gcerrors.Internal
 	}
 	if c := code(err); c != "" {
+		if isSignatureExpired(err) {
+			return gcerrors.Unknown
+		}
 		if known, ok := codes[c]; ok {
 			return known
 		}
@@ -105,6 +109,31 @@ func (b *bucket) ErrorCode(err error) gcerrors.ErrorCode {
 		return gcerrors.Internal
 	}
 	return gcerrors.Unknown
+}
+
+// IsSignatureExpired reports whether an error response means that the signature was no longer valid
+// when the request arrived, usually because the clock of this machine is wrong.
+//
+// This is the only decision that depends on a message. COS sends the code AccessDenied for missing
+// permissions and also for this error, as published responses show
+// (https://github.com/tencentyun/cos-php-sdk-v5/pull/153), and Tencent's own clients compare the
+// message (allowRetry in src/base.js of https://github.com/tencentyun/cos-wx-sdk-v5). The list of
+// codes contains Request has expired (436/7730), and Tencent's client for Android also knows
+// RequestIsExpired.
+func IsSignatureExpired(code, message string) bool {
+	const expired = "Request has expired"
+	switch code {
+	case expired, "RequestIsExpired":
+		return true
+	case "AccessDenied":
+		return strings.TrimSuffix(message, ".") == expired
+	}
+	return false
+}
+
+func isSignatureExpired(err error) bool {
+	var e *cos.ErrorResponse
+	return errors.As(err, &e) && IsSignatureExpired(e.Code, e.Message)
 }
 
 // code returns the error code of the service, or "".

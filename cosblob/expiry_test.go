@@ -164,6 +164,68 @@ func TestDeniedIsNotExpired(t *testing.T) {
 	}
 }
 
+// TestDeniedKeepsKey: if no other key can be had, a denied request near the expiry time returns the
+// denial, and the key stays in use.
+func TestDeniedKeepsKey(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	c := &federated{s: s, life: 10 * time.Minute, noMore: true}
+	testDenied(t, s, c)
+	if c.renewals != 1 {
+		t.Errorf("%d attempts to get another key within a minute, want 1", c.renewals)
+	}
+	s.SetRule(nil)
+	mustWrite(t, open(t, s, c), "key", []byte("value"))
+	if c.exchanges != 1 {
+		t.Errorf("%d exchanges, want 1: the key is valid", c.exchanges)
+	}
+}
+
+// TestExpiredSignature: if the clock is wrong, the error is no denial in each of its forms, and the key
+// stays in use.
+func TestExpiredSignature(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"AccessDenied", "Request has expired", "RequestIsExpired"} {
+		s := newServer(t, &costest.Options{
+			Now:    func() time.Time { return time.Now().Add(time.Hour) },
+			Unsure: map[string]string{"expired-signature": code},
+		})
+		b := open(t, s, owner(s))
+		_, err := b.ReadAll(t.Context(), "key")
+		var e *cos.ErrorResponse
+		if !b.ErrorAs(err, &e) || !cosblob.IsSignatureExpired(e.Code, e.Message) || gcerrors.Code(err) != gcerrors.Unknown {
+			t.Errorf("%s: %v, code %v, want an expired signature", code, err, gcerrors.Code(err))
+		}
+	}
+	if cosblob.IsSignatureExpired("AccessDenied", "Access Denied.") {
+		t.Error("a usual denial counts as an expired signature")
+	}
+}
+
+// TestExpiredSignatureKeepsKey: an error that a new key does not help against does not discard the key.
+func TestExpiredSignatureKeepsKey(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	c := &federated{s: s, life: time.Hour, noMore: true}
+	b := open(t, s, c)
+	s.SetRule(func(r *costest.Request) *costest.Fault {
+		if r.Service != "cos" {
+			return nil
+		}
+		return costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "Request has expired"))
+	})
+	for range 3 {
+		if _, err := b.ReadAll(t.Context(), "key"); errors.Is(err, cosblob.ErrCredentials) || err == nil {
+			t.Errorf("read: %v, want the error of the service", err)
+		}
+	}
+	s.SetRule(nil)
+	mustWrite(t, b, "key", nil)
+	if c.exchanges != 1 || c.renewals != 1 {
+		t.Errorf("%d exchanges and %d renewals, want 1 and 1", c.exchanges, c.renewals)
+	}
+}
+
 func testDenied(t *testing.T, s *costest.Server, c *federated) {
 	t.Helper()
 	b := open(t, s, c)

@@ -146,12 +146,14 @@ func internalError() string {
 // federated supplies temporary credentials, and renews them when the service reports that they have
 // expired.
 type federated struct {
-	life time.Duration // the remaining validity of a key that the client receives
-	s    *costest.Server
+	life   time.Duration // the remaining validity of a key that the client receives
+	noMore bool          // Renew gets no other key
+	s      *costest.Server
 
 	mu        sync.Mutex
 	current   cosblob.Snapshot
 	exchanges int
+	renewals  int // calls of Renew that would have exchanged a token
 }
 
 func (f *federated) Get(ctx context.Context) (cosblob.Snapshot, error) {
@@ -160,6 +162,10 @@ func (f *federated) Get(ctx context.Context) (cosblob.Snapshot, error) {
 	if f.current.SecretID() != "" {
 		return f.current, nil
 	}
+	return f.exchange()
+}
+
+func (f *federated) exchange() (cosblob.Snapshot, error) {
 	var answer struct {
 		Response struct {
 			Credentials struct{ Token, TmpSecretId, TmpSecretKey string }
@@ -185,6 +191,20 @@ func (f *federated) Expired(id string) {
 	if f.current.SecretID() == id {
 		f.current = cosblob.Snapshot{}
 	}
+}
+
+func (f *federated) Renew(_ context.Context, id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.current.SecretID() != id {
+		return true
+	}
+	f.renewals++
+	if f.noMore {
+		return false
+	}
+	_, err := f.exchange()
+	return err == nil
 }
 
 // callSTS signs with TC3-HMAC-SHA256.

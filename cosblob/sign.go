@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/tencentyun/cos-go-sdk-v5"
 	"gocloud.dev/blob/driver"
@@ -31,7 +32,7 @@ func (b *bucket) SignedURL(ctx context.Context, key string, o *driver.SignedURLO
 	if err != nil {
 		return "", err
 	}
-	in := &cos.PresignedURLOptions{Query: &url.Values{}, Header: &http.Header{}}
+	in := &cos.PresignedURLOptions{Query: &url.Values{}, Header: &http.Header{}, AuthTime: authTime(time.Now(), o.Expiry)}
 	if token != "" {
 		in.Query.Set("x-cos-security-token", token)
 	}

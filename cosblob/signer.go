@@ -17,10 +17,12 @@ import (
 )
 
 const (
-	// maxSkew is the largest clock difference that COS accepts (436/7730). signTime is the
-	// validity of a signature.
-	maxSkew  = 15 * time.Minute
-	signTime = 15 * time.Minute
+	// maxSkew is the largest clock difference that COS accepts (436/7730). A signature is valid from
+	// signEarly before the time of the client, like those of Tencent's SDK for Python, until signTime
+	// after it.
+	maxSkew   = 15 * time.Minute
+	signEarly = time.Minute
+	signTime  = 15 * time.Minute
 	// maxResponse limits bodies that are not objects. A page of a list has 1000 keys of up to
 	// 850 bytes, and each byte may be percent-encoded.
 	maxResponse = 8 << 20
@@ -38,8 +40,9 @@ type signer struct {
 	now         func() time.Time
 
 	mu        sync.Mutex
-	suspect   string    // the last key that was treated as expired because of a denial
+	suspect   string    // the last key that may have expired, because of a denial
 	suspected time.Time // the time of that denial
+	kept      bool      // suspect could not be replaced
 }
 
 // An attempt passes information about one request from the signer to the retry layer.
@@ -64,10 +67,7 @@ func (t *signer) RoundTrip(r *http.Request) (*http.Response, error) {
 		signed.Header.Set(headerCopySource, source)
 	}
 	key, token := snapshot.reveal()
-	start := t.now()
-	cos.AddAuthorizationHeader(snapshot.id, key, token, signed, &cos.AuthTime{
-		SignStartTime: start, SignEndTime: start.Add(signTime), KeyStartTime: start, KeyEndTime: start.Add(signTime),
-	})
+	cos.AddAuthorizationHeader(snapshot.id, key, token, signed, AuthTime(t.now()))
 	resp, err := t.base.RoundTrip(signed)
 	if err != nil {
 		return nil, err
@@ -83,14 +83,14 @@ func (t *signer) RoundTrip(r *http.Request) (*http.Response, error) {
 	case resp.StatusCode/100 != 2:
 		body := bufferBody(resp, maxError, secrets)
 		if r.Method != http.MethodHead {
-			t.reportExpired(r, snapshot, errorCode(body))
+			t.reportExpired(r, snapshot, body)
 		}
 	case mayFailLate(r):
 		// Check the received part of the body before the SDK does. If the rest was lost, the SDK
 		// gets the error when it reads the body.
 		if body := bufferBody(resp, maxError, secrets); isError(body) {
 			resp.StatusCode, resp.Status = http.StatusInternalServerError, "500 Error after 200"
-			t.reportExpired(r, snapshot, errorCode(body))
+			t.reportExpired(r, snapshot, body)
 		}
 	case r.Method != http.MethodGet || r.URL.Path == "/" || r.URL.Path == "":
 		resp.Body = &limitedBody{resp.Body, maxResponse}
@@ -117,45 +117,72 @@ func (t *signer) GetCredential() (secretID, secretKey, token string, err error) 
 	return s.id, secretKey, token, nil
 }
 
-// reportExpired reports an expired key to the credentials and to the retry layer, if the
-// credentials are a Renewer. COS does not document the error code for an expired temporary key, so
-// a denial near the expiry time also counts. This happens at most once a minute. Otherwise every
-// denied request would cause a token exchange.
-func (t *signer) reportExpired(r *http.Request, s Snapshot, code string) {
+// AuthTime returns the validity period of a signature that is made at a time. It starts a minute
+// earlier, in case the clock of the client is ahead.
+func AuthTime(at time.Time) *cos.AuthTime { return authTime(at, signTime) }
+
+func authTime(at time.Time, validity time.Duration) *cos.AuthTime {
+	start, end := at.Add(-signEarly), at.Add(validity)
+	return &cos.AuthTime{SignStartTime: start, SignEndTime: end, KeyStartTime: start, KeyEndTime: end}
+}
+
+// reportExpired reports an expired key to the credentials, if they are a Renewer. If they then have
+// another key, it notifies the retry layer. COS does not document the error code for an expired
+// temporary key, so a denial near the expiry time may also mean that the key has expired, and so may an
+// expired signature. Because the key may also be valid, the Renewer keeps it until it has another one.
+func (t *signer) reportExpired(r *http.Request, s Snapshot, body []byte) {
 	renewer, ok := t.credentials.(Renewer)
+	code, message := errorOf(body)
 	switch {
 	case !ok || s.id == "":
 		return
 	case expiredCodes[code]:
-	case code == "AccessDenied" && !s.until.IsZero() && t.now().After(s.until.Add(-maxSkew)) && t.mayBeExpired(s.id):
+		renewer.Expired(s.id)
+	case IsSignatureExpired(code, message), code == "AccessDenied" && !s.until.IsZero() && t.now().After(s.until.Add(-maxSkew)):
+		if !t.suspects(s.id) {
+			return
+		}
+		if !renewer.Renew(r.Context(), s.id) {
+			if r.Context().Err() == nil {
+				t.keep(s.id)
+			}
+			return
+		}
 	default:
 		return
 	}
-	renewer.Expired(s.id)
 	if a, ok := r.Context().Value(attemptKey{}).(*attempt); ok {
 		a.expired = true
 	}
 }
 
-func (t *signer) mayBeExpired(id string) bool {
+// suspects reports whether a denied request should cause a token exchange, and remembers its key. This
+// happens at most once a minute, and is the same exchange for all requests with the key. Otherwise every
+// denied request would cause an exchange.
+func (t *signer) suspects(id string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	denied := t.now()
-	if id == t.suspect { // another request with the same key
-		return true
-	}
 	if d := denied.Sub(t.suspected); d >= 0 && d < time.Minute {
-		return false
+		return id == t.suspect && !t.kept
 	}
-	t.suspect, t.suspected = id, denied
+	t.suspect, t.suspected, t.kept = id, denied, false
 	return true
+}
+
+// keep records that a key could not be replaced.
+func (t *signer) keep(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.suspect == id {
+		t.kept = true
+	}
 }
 
 // expiredCodes are the error codes for an expired or revoked key (436/7730).
 var expiredCodes = map[string]bool{
-	"ExpiredToken":        true,
-	"InvalidAccessKeyId":  true,
-	"Request has expired": true,
+	"ExpiredToken":       true,
+	"InvalidAccessKeyId": true,
 }
 
 const headerCopySource = "X-Cos-Copy-Source"
@@ -227,13 +254,15 @@ func isError(body []byte) bool {
 	}
 }
 
-func errorCode(body []byte) string {
+// errorOf returns the code and the message of an error body, or "".
+func errorOf(body []byte) (code, message string) {
 	var e struct {
 		XMLName xml.Name `xml:"Error"`
 		Code    string
+		Message string
 	}
 	if xml.Unmarshal(body, &e) != nil {
-		return ""
+		return "", ""
 	}
-	return e.Code
+	return e.Code, e.Message
 }

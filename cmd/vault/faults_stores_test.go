@@ -335,7 +335,7 @@ func (c *cosFaults) arm(p faultPlan, hit func()) {
 		case foreignResponse:
 			return costest.RespondBefore(200, foreignPage)
 		case clockSkew:
-			return costest.RespondBefore(403, costest.ErrorXML("RequestTimeTooSkewed", "The difference between the request time and the server's time is too large."))
+			return costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "Request has expired"))
 		}
 		panic("no such fault: " + p.kind)
 	})

@@ -113,6 +113,15 @@ func code(err error) string {
 	return ""
 }
 
+// message returns the error message of the service, or "".
+func message(err error) string {
+	var e *cos.ErrorResponse
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return ""
+}
+
 // status returns the HTTP status of an error response, or 0.
 func status(err error) int {
 	var e *cos.ErrorResponse

@@ -147,7 +147,7 @@ func (c *cloud) document(ctx context.Context, name string) ([]byte, error) {
 		return nil, errNoCredentials
 	}
 	signed := r.Clone(ctx)
-	cos.AddAuthorizationHeader(keys.SecretID, keys.SecretKey, keys.SessionToken, signed, cos.NewAuthTime(15*time.Minute))
+	cos.AddAuthorizationHeader(keys.SecretID, keys.SecretKey, keys.SessionToken, signed, cosblob.AuthTime(time.Now()))
 	base := transport.New(c.config.Timeout)
 	defer base.CloseIdleConnections()
 	resp, err := noRedirects(base).Do(signed)

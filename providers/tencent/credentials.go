@@ -15,7 +15,7 @@ import (
 // credentials supplies the keys that sign requests.
 type credentials struct {
 	from     cosblob.Credentials
-	renewals atomic.Int64 // how often a key was reported as refused
+	renewals atomic.Int64 // how often a key was reported as refused, or was replaced
 }
 
 func newCredentials(c Config) *credentials {
@@ -44,6 +44,16 @@ func (c *credentials) Expired(secretID string) {
 	}
 }
 
+// Renew asks the source for another key, if the source can renew keys.
+func (c *credentials) Renew(ctx context.Context, secretID string) bool {
+	r, ok := c.from.(cosblob.Renewer)
+	renewed := ok && r.Renew(ctx, secretID)
+	if renewed {
+		c.renewals.Add(1)
+	}
+	return renewed
+}
+
 // A credentialsError means that there were no credentials to sign a request.
 type credentialsError struct{ err error }
 
@@ -69,6 +79,8 @@ func (f federated) Get(ctx context.Context) (cosblob.Snapshot, error) {
 }
 
 func (f federated) Expired(secretID string) { f.p.Expired(secretID) }
+
+func (f federated) Renew(ctx context.Context, secretID string) bool { return f.p.Renew(ctx, secretID) }
 
 // environment supplies the keys from the environment variables of Tencent's tools
 // (https://cloud.tencent.com/document/product/440/96291). It reads them again for each request.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/costest"
@@ -52,7 +53,6 @@ func TestExplain(t *testing.T) {
 		{403, "InvalidAccessKeyId", vault.ErrUnauthenticated, vault.CredentialsRejected, true},
 		{403, "SignatureDoesNotMatch", vault.ErrUnauthenticated, vault.CredentialsRejected, true},
 		{403, "RequestTimeTooSkewed", vault.ErrUnauthenticated, vault.ClockSkew, true},
-		{403, "Request has expired", vault.ErrUnauthenticated, vault.ClockSkew, true},
 		{403, "PathStyleDomainForbidden", vault.ErrPermission, vault.PathStyle, true},
 		{451, "UnavailableForLegalReasons", vault.ErrPermission, vault.AccountBlocked, true},
 		{409, "ObjectLocked", vault.ErrPermission, vault.Locked, true},
@@ -108,6 +108,32 @@ func TestExplain(t *testing.T) {
 				t.Errorf("unapplied is %v, want %v", unapplied, tc.unapplied)
 			}
 		})
+	}
+}
+
+// TestWrongClock: a put with a wrong clock is not denied but unauthenticated, so that a spool keeps its
+// entry. The clock may be behind or ahead, and the error has each of its forms.
+func TestWrongClock(t *testing.T) {
+	for _, code := range []string{"AccessDenied", "Request has expired", "RequestIsExpired"} {
+		for _, off := range []time.Duration{time.Hour, -time.Hour} {
+			for _, versioning := range []string{"", "Enabled"} {
+				s := newServer(t, &costest.Options{
+					Versioning: versioning, Now: func() time.Time { return time.Now().Add(off) },
+					Unsure: map[string]string{"expired-signature": code},
+				})
+				st := open(t, config(s, owner(s)))
+				for what, err := range map[string]error{
+					"put":    second(st.Put.Put(t.Context(), "key", value)),
+					"create": second(st.Create.Create(t.Context(), "key", value)),
+					"remove": errRemove(t, st, "key"),
+				} {
+					text, reason, unapplied := explained(t, st, err)
+					if !isKind(st, err, vault.ErrUnauthenticated) || isKind(st, err, vault.ErrPermission) || reason != vault.ClockSkew || !unapplied {
+						t.Errorf("%s, %s, %v, versioning %q: %s: reason %v, unapplied %v", what, code, off, versioning, text, reason, unapplied)
+					}
+				}
+			}
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/federation"
@@ -173,5 +174,28 @@ func once(action string, f *costest.Fault) func(*costest.Request) *costest.Fault
 			return f
 		}
 		return nil
+	}
+}
+
+// TestDeniedNearExpiry: a login has 10 minutes left and there is no source of tokens. A request that is
+// denied for another reason fails with the denial, and the credentials stay in use.
+func TestDeniedNearExpiry(t *testing.T) {
+	s := newServer(t, nil)
+	issuer := newIssuer(t, s)
+	login := exchanged(t, s, issuer, "vault", `{"version":"2.0","statement":[{"effect":"allow",
+		"action":["name/cos:GetObject","name/cos:PutObject"],"resource":["qcs::cos:ap-guangzhou:uid/1250000000:`+s.Bucket()+`/bots/acme/*"]}]}`)
+	login.Expires = time.Now().Add(10 * time.Minute)
+	c := config(s, nil)
+	c.Identity = federation.NewProvider(noSource{federation.ErrTokenInvalid}, newExchanger(t, s, "qcs::cam::uin/100000000001:roleName/vault"), &federation.Options{Cached: &login})
+	st := open(t, c) // reading the versioning is denied
+	v := newVault(t, st, "acme")
+	if _, err := v.Put(t.Context(), "name", strings.NewReader("value"), nil); err != nil {
+		t.Errorf("put: %v", err)
+	}
+	if _, err := v.Put(t.Context(), "name", strings.NewReader("value"), &vault.PutOptions{Create: true}); !errors.Is(err, vault.ErrPermission) {
+		t.Errorf("create without permission to read the versioning: %v, want %v", err, vault.ErrPermission)
+	}
+	if _, err := v.Stat(t.Context(), "name"); err != nil {
+		t.Errorf("stat: %v", err)
 	}
 }

@@ -73,7 +73,7 @@ func describe(err error) string {
 	case errors.As(err, &noCredentials):
 		return noCredentials.Error()
 	case errors.As(err, &response) && response.Response != nil:
-		if _, known := reasons[response.Code]; !known && response.Code != "" {
+		if _, known := reasons[response.Code]; !known && response.Code != "" && !cosblob.IsSignatureExpired(response.Code, response.Message) {
 			return unknownCode(response)
 		}
 		text := fmt.Sprintf("%d %s", response.Response.StatusCode, response.Code)
@@ -142,7 +142,6 @@ var reasons = map[string]failure{
 	"ObjectLocked":               {vault.ErrPermission, vault.Locked},
 
 	"ExpiredToken":          {vault.ErrUnauthenticated, vault.TokenExpired},
-	"Request has expired":   {vault.ErrUnauthenticated, vault.ClockSkew},
 	"RequestTimeTooSkewed":  {vault.ErrUnauthenticated, vault.ClockSkew},
 	"InvalidAccessKeyId":    {vault.ErrUnauthenticated, vault.CredentialsRejected},
 	"SignatureDoesNotMatch": {vault.ErrUnauthenticated, vault.CredentialsRejected},
@@ -248,7 +247,7 @@ func failureOf(err error) failure {
 	if code(err) == "InvalidRange" && isEmpty(err) {
 		return failure{envelope.ErrFormat, vault.ReasonUnknown}
 	}
-	if f, ok := failureOfCode(code(err)); ok {
+	if f, ok := failureOfCode(code(err), message(err)); ok {
 		return f
 	}
 	var network *url.Error
@@ -295,9 +294,13 @@ func isSourceError(err error) bool {
 	return errors.Is(err, federation.ErrUnavailable) && !errors.As(err, new(*exchangeError))
 }
 
-// failureOfCode returns the meaning of an error code of COS. The documentation does not list the codes
-// for KMS keys and quotas, so failureOfCode recognizes them by a part of their names.
-func failureOfCode(code string) (f failure, ok bool) {
+// failureOfCode returns the meaning of an error code of COS. The message is only used as documented for
+// [cosblob.IsSignatureExpired]. The documentation does not list the codes for KMS keys and quotas, so
+// failureOfCode recognizes them by a part of their names.
+func failureOfCode(code, message string) (f failure, ok bool) {
+	if cosblob.IsSignatureExpired(code, message) {
+		return failure{vault.ErrUnauthenticated, vault.ClockSkew}, true
+	}
 	if f, ok := reasons[code]; ok {
 		return f, true
 	}

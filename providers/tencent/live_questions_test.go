@@ -69,6 +69,7 @@ var questions = []question{
 	{22, "the response to writers that lose a race with x-cos-forbid-overwrite", "", (*live).createRace},
 	{23, "a colon in the path of a resource", "it takes a policy made for it", nil},
 	{24, "anything newer than the documents that were read", "only the documents tell", nil},
+	{25, "the code for a signature that is no longer valid", "", (*live).expiredSignature},
 }
 
 // askTime limits each question.
@@ -176,13 +177,25 @@ func (l *live) badToken(ctx context.Context) (string, error) {
 	return l.send(r, 0)
 }
 
+func (l *live) expiredSignature(ctx context.Context) (string, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, l.base.String()+"/?prefix="+url.QueryEscape(l.prefix), nil)
+	if err != nil {
+		return "", err
+	}
+	return l.sendAt(time.Now().Add(-time.Hour), r, 0)
+}
+
 // send signs a request, with a q-key-time that ends later than the q-sign-time, and returns
 // the code of the response, or OK.
 func (l *live) send(r *http.Request, later time.Duration) (string, error) {
+	return l.sendAt(time.Now(), r, later)
+}
+
+// sendAt is [live.send] with a signature of another time.
+func (l *live) sendAt(now time.Time, r *http.Request, later time.Duration) (string, error) {
 	if l.token != "" && r.Header.Get("X-Cos-Security-Token") == "" {
 		r.Header.Set("X-Cos-Security-Token", l.token)
 	}
-	now := time.Now()
 	cos.AddAuthorizationHeader(l.id, l.key, r.Header.Get("X-Cos-Security-Token"), r, &cos.AuthTime{
 		SignStartTime: now, SignEndTime: now.Add(time.Minute), KeyStartTime: now, KeyEndTime: now.Add(time.Minute + later),
 	})

@@ -155,7 +155,7 @@ func remove(t *testing.T, client *cos.Client, e thing) {
 func TestQuestions(t *testing.T) {
 	asked := map[string]int{ // the fact for each question of costest
 		"put-condition": 1, "multipart-etag": 2, "expired-token": 7, "metadata-limit": 11, "sign-time": 17, "key-length": 18,
-		"authorization-skip": 19, "part-order": 20, "copy-source-missing": 21, "policy-missing": 21,
+		"authorization-skip": 19, "expired-signature": 25, "part-order": 20, "copy-source-missing": 21, "policy-missing": 21,
 	}
 	for _, q := range costest.Questions() {
 		fact, ok := asked[q.Name]
@@ -197,7 +197,7 @@ func TestQuestions(t *testing.T) {
 	for _, q := range questions {
 		facts[q.fact] = true
 	}
-	if len(facts) != 24 {
-		t.Errorf("%d facts are listed, want 24", len(facts))
+	if len(facts) != 25 {
+		t.Errorf("%d facts are listed, want 25", len(facts))
 	}
 }

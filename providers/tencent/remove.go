@@ -88,7 +88,7 @@ func (s *store) Purge(ctx context.Context, leftovers []vault.Leftover) (failed m
 
 // deletionError returns the error of one object in a multi-delete.
 func deletionError(code, message string) error {
-	f, known := failureOfCode(code)
+	f, known := failureOfCode(code, message)
 	switch {
 	case code == "":
 		f.sentinel = vault.ErrUnavailable

@@ -96,7 +96,7 @@ func (s *store) versioningForCreate(ctx context.Context) (versioning, error) {
 
 // unreadable turns a denial into an error that names the missing permission.
 func unreadable(err error) error {
-	if code(err) != "AccessDenied" {
+	if code(err) != "AccessDenied" || failureOf(err).reason != vault.AccessDenied {
 		return err
 	}
 	return &vault.Cause{

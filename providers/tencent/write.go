@@ -181,7 +181,7 @@ func (s *store) Splice(ctx context.Context, key string, x vault.Splice) (version
 		switch {
 		case isChanged(failed):
 			return "", refusal(vault.ErrConflict, err)
-		case status(failed) == http.StatusForbidden && reasons[code(failed)].sentinel != vault.ErrUnauthenticated, code(failed) == "InvalidCopySource":
+		case status(failed) == http.StatusForbidden && failureOf(failed).sentinel != vault.ErrUnauthenticated, code(failed) == "InvalidCopySource":
 			return "", refusal(vault.ErrUnsupported, err)
 		}
 	}
