@@ -103,40 +103,42 @@ func ofBucket(parameter string) func(*http.Request) bool {
 }
 
 // CheckResponse returns an error that wraps [ErrForeign] if resp does not prove that COS responded
-// to r. It reads the start of the body and puts it back. The error does not contain secrets. A
-// client of [NewClient] calls CheckResponse itself.
+// to r. It reads the start of the body and puts it back. If the connection fails before the proof was
+// read, CheckResponse returns the error of the connection. The error does not contain secrets. A client
+// of [NewClient] calls CheckResponse itself.
 func CheckResponse(r *http.Request, resp *http.Response, secrets ...string) error {
+	b := &beginning{resp: resp}
 	switch {
 	case resp.StatusCode >= 500: // even if a proxy sent it, it means that the service is unavailable
 		return nil
 	case resp.StatusCode/100 != 2:
 		// Every error response of COS has a request ID and, except for HEAD, an error body.
-		if resp.Header.Get("X-Cos-Request-Id") != "" || rootOf(resp) == "Error" {
+		if resp.Header.Get("X-Cos-Request-Id") != "" || b.root() == "Error" {
 			return nil
 		}
-		return newForeign(resp, secrets)
+		return b.unproven(secrets)
 	}
 	for _, p := range proofs {
 		if !p.matches(r) {
 			continue
 		}
-		if p.none && resp.StatusCode == http.StatusNoContent && isEmpty(resp) && resp.Header.Get("X-Cos-Request-Id") != "" {
+		if p.none && resp.StatusCode == http.StatusNoContent && b.isEmpty() && resp.Header.Get("X-Cos-Request-Id") != "" {
 			return nil
 		}
-		if !slices.Contains(p.status, resp.StatusCode) || p.etag && (resp.Header.Get("ETag") == "" || isPage(resp, p.empty)) || p.empty && !isEmpty(resp) {
-			return newForeign(resp, secrets)
+		if !slices.Contains(p.status, resp.StatusCode) || p.etag && (resp.Header.Get("ETag") == "" || isPage(resp, p.empty)) || p.empty && !b.isEmpty() {
+			return b.unproven(secrets)
 		}
-		if p.requestID && resp.Header.Get("X-Cos-Request-Id") == "" || p.json && !isObject(resp) {
-			return newForeign(resp, secrets)
+		if p.requestID && resp.Header.Get("X-Cos-Request-Id") == "" || p.json && !b.isObject() && b.root() != "Error" {
+			return b.unproven(secrets)
 		}
 		if root := p.root; root != "" {
 			// "Copy" matches CopyObjectResult and CopyPartResult.
-			got := rootOf(resp)
+			got := b.root()
 			if root == "*" && got != "" && !strings.EqualFold(got, "html") {
 				root = got
 			}
 			if got != "Error" && got != root && (root != "Copy" || got != "CopyObjectResult" && got != "CopyPartResult") {
-				return newForeign(resp, secrets)
+				return b.unproven(secrets)
 			}
 		}
 		return nil
@@ -160,14 +162,25 @@ func isPage(resp *http.Response, write bool) bool {
 // token, so that a token is never read partly and then not redacted.
 const maxStart = 8 << 10
 
-func newForeign(resp *http.Response, secrets []string) *foreign {
-	start := startOf(resp, func([]byte) bool { return false })
+// A beginning reads the start of a body and puts it back.
+type beginning struct {
+	resp *http.Response
+	err  error // of reading the body, if it did not end normally
+}
+
+// unproven returns the error for a response that proves nothing. If the body could not be read, it may
+// have been a response of COS.
+func (b *beginning) unproven(secrets []string) error {
+	if b.err != nil {
+		return fmt.Errorf("cosblob: the response was cut off: %w", b.err)
+	}
+	start := b.read(func([]byte) bool { return false })
 	for _, secret := range secrets {
 		if secret != "" {
 			start = bytes.ReplaceAll(start, []byte(secret), []byte("[redacted]"))
 		}
 	}
-	return &foreign{resp.StatusCode, printable([]byte(resp.Header.Get("Content-Type"))), printable(start)}
+	return &foreign{b.resp.StatusCode, printable([]byte(b.resp.Header.Get("Content-Type"))), printable(start)}
 }
 
 // printable returns at most the first 80 printable bytes, without line breaks.
@@ -192,10 +205,10 @@ func printable(text []byte) string {
 	return strings.TrimSpace(b.String())
 }
 
-// rootOf returns the name of the root element of a body, or "" if the body is not XML. COS may send
+// root returns the name of the root element of a body, or "" if the body is not XML. COS may send
 // spaces before the element while an operation is running.
-func rootOf(resp *http.Response) (name string) {
-	startOf(resp, func(start []byte) bool {
+func (b *beginning) root() (name string) {
+	b.read(func(start []byte) bool {
 		d := xml.NewDecoder(bytes.NewReader(start))
 		for {
 			t, err := d.RawToken()
@@ -212,23 +225,24 @@ func rootOf(resp *http.Response) (name string) {
 }
 
 // isObject reports whether a body starts like a JSON object.
-func isObject(resp *http.Response) bool {
-	start := startOf(resp, func(start []byte) bool { return len(bytes.TrimSpace(start)) > 0 })
+func (b *beginning) isObject() bool {
+	start := b.read(func(start []byte) bool { return len(bytes.TrimSpace(start)) > 0 })
 	return bytes.HasPrefix(bytes.TrimSpace(start), []byte("{"))
 }
 
-func isEmpty(resp *http.Response) bool {
-	return len(startOf(resp, func(start []byte) bool { return len(start) > 0 })) == 0
+// isEmpty reports whether a body is empty.
+func (b *beginning) isEmpty() bool {
+	return len(b.read(func(start []byte) bool { return len(start) > 0 })) == 0 && b.err == nil
 }
 
-// startOf reads the start of a body until enough returns true or the body ends. It then puts the
-// data back.
-func startOf(resp *http.Response, enough func(start []byte) bool) []byte {
+// read reads the start of a body until enough returns true or the body ends. It then puts the data
+// back.
+func (b *beginning) read(enough func(start []byte) bool) []byte {
 	var start []byte
 	var err error
 	for buf := make([]byte, 1<<10); err == nil && len(start) < maxStart; {
 		var n int
-		n, err = resp.Body.Read(buf)
+		n, err = b.resp.Body.Read(buf)
 		start = append(start, buf[:n]...)
 		// Spaces that keep the connection alive do not count.
 		if trimmed := bytes.TrimLeft(start, " \t\r\n"); len(trimmed) == 0 && len(start) > maxStart/2 {
@@ -238,13 +252,16 @@ func startOf(resp *http.Response, enough func(start []byte) bool) []byte {
 			break
 		}
 	}
-	var rest io.Reader = resp.Body
+	var rest io.Reader = b.resp.Body
 	if err != nil {
 		rest = failingReader{err}
 	}
-	resp.Body = struct {
+	if err != io.EOF {
+		b.err = err
+	}
+	b.resp.Body = struct {
 		io.Reader
 		io.Closer
-	}{io.MultiReader(bytes.NewReader(start), rest), resp.Body}
+	}{io.MultiReader(bytes.NewReader(start), rest), b.resp.Body}
 	return start
 }

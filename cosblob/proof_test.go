@@ -12,6 +12,7 @@ import (
 	"gocloud.dev/gcerrors"
 
 	"github.com/objectvault/objectvault/cosblob"
+	"github.com/objectvault/objectvault/costest"
 )
 
 // An impostor responds to some requests in place of COS.
@@ -131,6 +132,55 @@ func TestForeign(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestCutResponse: if the connection fails before a response proves anything, the response may have
+// come from COS. A read is repeated, and the end of an upload is read back.
+func TestCutResponse(t *testing.T) {
+	for _, op := range []struct {
+		action    string
+		do        func(b *blob.Bucket) error
+		recovered bool
+	}{
+		{"GetBucket", func(b *blob.Bucket) error { _, err := b.List(nil).Next(t.Context()); return err }, true},
+		{"CompleteMultipartUpload", func(b *blob.Bucket) error {
+			return b.WriteAll(t.Context(), "new", noise(1, 3*mib), inParts(blob.WriterOptions{}))
+		}, true},
+		{"CopyObject", func(b *blob.Bucket) error { return b.Copy(t.Context(), "copy", "there", nil) }, false},
+	} {
+		for _, after := range []int64{0, 3, 45} { // before, in and after <?xml … ?>
+			s := newServer(t, nil)
+			b := open(t, s, owner(s))
+			mustWrite(t, b, "there", []byte("x"))
+			done := once(s, costest.CutBody(after), action(op.action))
+			err := op.do(b)
+			if !done.Load() {
+				t.Fatalf("%s: there was no such request", op.action)
+			}
+			if errors.Is(err, cosblob.ErrForeign) || (err == nil) != op.recovered {
+				t.Errorf("%s, cut after %d bytes: %v", op.action, after, err)
+			}
+		}
+	}
+}
+
+// TestErrorWithStatus200: an error document with status 200 is the error that it contains.
+func TestErrorWithStatus200(t *testing.T) {
+	s := newServer(t, nil)
+	b := open(t, s, owner(s))
+	mustWrite(t, b, "error", []byte(costest.ErrorXML("AccessDenied", "Access Denied.")))
+	s.SetRule(func(r *costest.Request) *costest.Fault {
+		if r.Action != "GetBucket" {
+			return nil
+		}
+		return costest.RespondBefore(200, costest.ErrorXML("AccessDenied", "Access Denied."))
+	})
+	if _, err := b.List(nil).Next(t.Context()); gcerrors.Code(err) != gcerrors.PermissionDenied {
+		t.Errorf("list: %v, want PermissionDenied", err)
+	}
+	if got, err := b.ReadAll(t.Context(), "error"); err != nil || !strings.Contains(string(got), "AccessDenied") {
+		t.Errorf("an object that looks like an error: %q, %v", got, err)
 	}
 }
 

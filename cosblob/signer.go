@@ -85,7 +85,7 @@ func (t *signer) RoundTrip(r *http.Request) (*http.Response, error) {
 		if r.Method != http.MethodHead {
 			t.reportExpired(r, snapshot, body)
 		}
-	case mayFailLate(r):
+	case mayFailLate(r), !ofObject(r) && (&beginning{resp: resp}).root() == "Error":
 		// Check the received part of the body before the SDK does. If the rest was lost, the SDK
 		// gets the error when it reads the body.
 		if body := bufferBody(resp, maxError, secrets); isError(body) {
