@@ -160,12 +160,16 @@ func (c *cloud) document(ctx context.Context, name string) ([]byte, error) {
 		return nil, err
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case resp.StatusCode/100 != 2:
-		e := &cos.ErrorResponse{Response: resp}
-		_ = xml.Unmarshal([]byte(tc3.Redacted(string(text), keys.SessionToken)), e) // without a valid body, only the status is known
+	}
+	e := &cos.ErrorResponse{Response: resp}
+	err = xml.Unmarshal([]byte(tc3.Redacted(string(text), keys.SessionToken)), e)
+	switch {
+	case resp.StatusCode/100 != 2: // without a valid body, only the status is known
+		return nil, e
+	case err == nil:
+		resp.StatusCode, resp.Status = http.StatusInternalServerError, "500 Error after 200"
 		return nil, e
 	}
 	return text, nil

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/objectvault/objectvault/cosblob"
+	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/internal/testcloud"
 	"github.com/objectvault/objectvault/providers/tencent"
@@ -105,5 +106,68 @@ func TestUntrusted(t *testing.T) {
 	_, err = source.Token(t.Context())
 	if !errors.As(tencent.Explain(err), &cause) || cause.Reason != vault.Untrusted || cause.Service != "" {
 		t.Errorf("broker: %v (%+v), want reason %v and no service", err, cause, vault.Untrusted)
+	}
+}
+
+// TestForeignVersions: a list of versions that does not come from COS is recognized, and an
+// error document keeps its code.
+func TestForeignVersions(t *testing.T) {
+	s := newServer(t, &costest.Options{Versioning: "Enabled"})
+	st := open(t, config(s, owner(s)))
+	for _, tc := range []struct {
+		name, body string
+		want       error
+		reason     vault.Reason
+	}{
+		{"login page", "<!DOCTYPE html>\n<html><head><title>Welcome to the hotel</title></head></html>", vault.ErrUnavailable, vault.ForeignResponse},
+		{"text", "Welcome to the hotel", vault.ErrUnavailable, vault.ForeignResponse},
+		{"denied", costest.ErrorXML("AccessDenied", "Access Denied."), vault.ErrPermission, vault.AccessDenied},
+	} {
+		s.SetRule(func(*costest.Request) *costest.Fault { return costest.RespondBefore(200, tc.body) })
+		n := 0
+		for _, err := range st.History.Versions(t.Context(), "bots/acme/credentials/x.enc") {
+			n++
+			text, reason, _ := explained(t, st, err)
+			if !isKind(st, err, tc.want) || reason != tc.reason {
+				t.Errorf("%s: %s: reason %v, want %v", tc.name, text, reason, tc.reason)
+			}
+		}
+		if n != 1 {
+			t.Errorf("%s: %d results, want one error", tc.name, n)
+		}
+	}
+}
+
+// TestForeignVersionsInTeardown: only the number of old versions is unknown if their list does not come
+// from COS. The objects are removed.
+func TestForeignVersionsInTeardown(t *testing.T) {
+	s := newServer(t, &costest.Options{Versioning: "Enabled"})
+	v := newVault(t, open(t, config(s, owner(s))), "acme")
+	if _, err := v.Put(t.Context(), "x", strings.NewReader("value"), nil); err != nil {
+		t.Fatal(err)
+	}
+	s.SetRule(func(r *costest.Request) *costest.Fault {
+		if r.Action != "GetBucketObjectVersions" {
+			return nil
+		}
+		return costest.RespondBefore(200, "<html>Welcome to the hotel</html>")
+	})
+	done, err := v.Teardown(t.Context(), nil)
+	if err != nil || done.Deleted != 1 || done.LeftInHistory != -1 {
+		t.Errorf("teardown: %+v, %v", done, err)
+	}
+}
+
+// TestErrorWithStatus200: an error document with status 200 is no setting of the bucket.
+func TestErrorWithStatus200(t *testing.T) {
+	s := newServer(t, nil)
+	st := open(t, config(s, owner(s)))
+	s.SetRule(func(*costest.Request) *costest.Fault {
+		return costest.RespondBefore(200, costest.ErrorXML("AccessDenied", "Access Denied."))
+	})
+	for _, setting := range st.Cloud.Settings(t.Context()) {
+		if setting.Name != "endpoint" && (!errors.Is(setting.Err, vault.ErrPermission) || setting.Document != "") {
+			t.Errorf("%s: %q, %v", setting.Name, setting.Document, setting.Err)
+		}
 	}
 }

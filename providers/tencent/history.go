@@ -1,6 +1,7 @@
 package tencent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -97,7 +98,7 @@ func (s *store) versions(ctx context.Context, prefix string) iter.Seq2[version, 
 			err := s.try(ctx, reading, func(ctx context.Context) error {
 				page = listing{}
 				_, _, err := s.client.Bucket.GetObjectVersions(context.WithValue(ctx, listingKey{}, &page), in)
-				return err
+				return cmp.Or(err, page.err)
 			})
 			var entries []version
 			if err == nil {

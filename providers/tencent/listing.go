@@ -28,6 +28,7 @@ type listing struct {
 	NextKeyMarker string
 	NextVersion   string  `xml:"NextVersionIdMarker"`
 	Entries       []entry `xml:",any"` // all other elements, in the order of the response
+	err           error   // of parsing the response
 }
 
 type entry struct {
@@ -51,7 +52,8 @@ type listingKey struct{}
 const maxListing = 8 << 20
 
 // listings is a transport that fills the listing in the context of a request, if there is one. The
-// SDK also reads the response.
+// SDK also reads the response. If the response is no listing, [cosblob.CheckResponse] or the SDK return
+// an error for it.
 type listings struct{ base requestid.Transport }
 
 func (t listings) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -65,12 +67,10 @@ func (t listings) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err == nil && len(body) > maxListing {
 		err = fmt.Errorf("%w: a list of versions is too long to come from COS", vault.ErrUnavailable)
 	}
-	if err == nil {
-		err = xml.Unmarshal(body, into)
-	}
 	if err != nil {
 		return nil, err
 	}
+	into.err = xml.Unmarshal(body, into)
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
 }
