@@ -77,8 +77,8 @@ func IsTemporary(status int) bool {
 func Sign(r *http.Request, id, key, service string, body []byte, at time.Time) {
 	stamp, date := strconv.FormatInt(at.Unix(), 10), at.UTC().Format(time.DateOnly)
 	r.Header.Set("X-TC-Timestamp", stamp)
-	host := cmp.Or(r.Host, r.URL.Host)
-	canonical := "POST\n/\n\ncontent-type:" + r.Header.Get("Content-Type") + "\nhost:" + host + "\n\ncontent-type;host\n" + hashed(body)
+	kind, host := canonicalValue(r.Header.Get("Content-Type")), canonicalValue(cmp.Or(r.Host, r.URL.Host))
+	canonical := "POST\n/\n\ncontent-type:" + kind + "\nhost:" + host + "\n\ncontent-type;host\n" + hashed(body)
 	scope := date + "/" + service + "/tc3_request"
 	secret := []byte("TC3" + key)
 	for _, step := range []string{date, service, "tc3_request"} {
@@ -87,6 +87,9 @@ func Sign(r *http.Request, id, key, service string, body []byte, at time.Time) {
 	signature := hex.EncodeToString(hmac256(secret, "TC3-HMAC-SHA256\n"+stamp+"\n"+scope+"\n"+hashed([]byte(canonical))))
 	r.Header.Set("Authorization", "TC3-HMAC-SHA256 Credential="+id+"/"+scope+", SignedHeaders=content-type;host, Signature="+signature)
 }
+
+// canonicalValue returns the value of a header as it is signed.
+func canonicalValue(value string) string { return strings.ToLower(strings.TrimSpace(value)) }
 
 func hmac256(key []byte, text string) []byte {
 	h := hmac.New(sha256.New, key)

@@ -30,6 +30,23 @@ func TestSign(t *testing.T) {
 	}
 }
 
+// TestSignedInLowerCase: the case of the host and of the content type does not change the signature.
+func TestSignedInLowerCase(t *testing.T) {
+	sign := func(endpoint, kind string) string {
+		r, err := http.NewRequest(http.MethodPost, endpoint, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", kind)
+		tc3.Sign(r, "AKIDexample", "key", "sts", []byte("{}"), time.Unix(1551113065, 0))
+		return r.Header.Get("Authorization")
+	}
+	want := sign("https://sts.tencentcloudapi.com", "application/json; charset=utf-8")
+	if got := sign("https://STS.TencentCloudAPI.com", " application/json; charset=UTF-8"); got != want {
+		t.Errorf("Authorization is\n%s, want\n%s", got, want)
+	}
+}
+
 func TestNewRequest(t *testing.T) {
 	keys := tc3.Keys{ID: "AKIDexample", Secret: "SECRET", Token: "TOKEN"}
 	r, err := tc3.NewRequest(t.Context(), tc3.Call{

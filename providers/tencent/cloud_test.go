@@ -49,6 +49,9 @@ func TestCaller(t *testing.T) {
 	if diff := cmp.Diff(ownerIs, got); diff != "" || err != nil {
 		t.Errorf("the caller with the owner's keys: %v (-want +got):\n%s", err, diff)
 	}
+	if _, err := callerOf(t, config(s, owner(s)), strings.Replace(s.URL(), "127.0.0.1", "LocalHost", 1)); err != nil {
+		t.Errorf("the caller at a host with capital letters: %v", err)
+	}
 	t.Setenv("TENCENTCLOUD_SECRET_ID", s.SecretID())
 	t.Setenv("TENCENTCLOUD_SECRET_KEY", s.SecretKey())
 	ownerIs.From = "environment"
