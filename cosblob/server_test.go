@@ -231,7 +231,7 @@ func callSTS(s *costest.Server, action string, request, response any) error {
 		return err
 	}
 	r.Header = http.Header{
-		"Content-Type": {kind}, "X-Tc-Action": {action}, "X-Tc-Version": {"2018-08-13"}, "X-Tc-Timestamp": {stamp},
+		"Content-Type": {kind}, "X-Tc-Action": {action}, "X-Tc-Version": {"2018-08-13"}, "X-Tc-Timestamp": {stamp}, "X-Tc-Region": {s.Region()},
 		"Authorization": {fmt.Sprintf("TC3-HMAC-SHA256 Credential=%s/%s, SignedHeaders=content-type;host, Signature=%x", s.SecretID(), scope, signature)},
 	}
 	resp, err := s.Client().Do(r)

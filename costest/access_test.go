@@ -250,6 +250,8 @@ func TestWebIdentityRefused(t *testing.T) {
 		{"session policy, which is unsupported", web("role-a", good, "Policy", "%7B%7D"), "UnknownParameter", nil},
 		{"tags, which are unsupported", web("role-a", good, "Tags", []any{}), "UnknownParameter", nil},
 		{"invalid Authorization", web("role-a", good), "AuthFailure.SignatureFailure", func(r *http.Request) { r.Header.Set("Authorization", "TC3-HMAC-SHA256 x") }},
+		{"no region", web("role-a", good), "MissingParameter", func(r *http.Request) { r.Header.Del("X-TC-Region") }},
+		{"no time", web("role-a", good), "MissingParameter", func(r *http.Request) { r.Header.Del("X-TC-Timestamp") }},
 		{"another version", web("role-a", good), "NoSuchVersion", func(r *http.Request) { r.Header.Set("X-TC-Version", "2018-08-14") }},
 		{"another action", web("role-a", good), "AuthFailure.SignatureFailure", func(r *http.Request) { r.Header.Set("X-TC-Action", "AssumeRoleWithSAML") }},
 		{"another content type", web("role-a", good), "UnsupportedProtocol", func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }},

@@ -246,6 +246,7 @@ func TestTC3(t *testing.T) {
 		{"another host", now, good, func(r *http.Request) { r.Host = "sts.internal.tencentcloudapi.com" }, "AuthFailure.SignatureFailure"},
 		{"another time", now, good, func(r *http.Request) { r.Header.Set("X-TC-Timestamp", fmt.Sprint(now.Unix()+1)) }, "AuthFailure.SignatureFailure"},
 		{"no time", now, good, func(r *http.Request) { r.Header.Del("X-TC-Timestamp") }, "AuthFailure.SignatureFailure"},
+		{"no region", now, good, func(r *http.Request) { r.Header.Del("X-TC-Region") }, "MissingParameter"},
 		{"another service", now, good, set("Authorization", "/sts/", "/cam/"), "AuthFailure.SignatureFailure"},
 		{"another day", now, good, set("Authorization", now.UTC().Format("/2006-01-02/"), "/2019-02-25/"), "AuthFailure.SignatureFailure"},
 		{"fewer headers", now, good, set("Authorization", "content-type;host", "content-type"), "AuthFailure.SignatureFailure"},

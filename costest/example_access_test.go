@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/internal/testcloud"
@@ -44,6 +45,7 @@ func ExampleServer_AddRole() {
 		for name, value := range map[string]string{
 			"Content-Type": "application/json", "Authorization": "SKIP",
 			"X-TC-Action": "AssumeRoleWithWebIdentity", "X-TC-Version": "2018-08-13",
+			"X-TC-Region": s.Region(), "X-TC-Timestamp": fmt.Sprint(time.Now().Unix()),
 		} {
 			req.Header.Set(name, value)
 		}

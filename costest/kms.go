@@ -102,11 +102,10 @@ func (s *Server) serveKMS(w http.ResponseWriter, r *http.Request) {
 		if err := c.authenticate(); err != nil {
 			return nil, err
 		}
-		switch region := r.Header.Get("X-TC-Region"); region {
-		case s.o.Region:
-		case "":
-			return nil, refuse("MissingParameter", "X-TC-Region is missing.")
-		default:
+		if err := c.require("X-TC-Region"); err != nil {
+			return nil, err
+		}
+		if region := r.Header.Get("X-TC-Region"); region != s.o.Region {
 			return nil, refuse("UnsupportedRegion", "costest has no KMS in %s.", region)
 		}
 		switch c.action {

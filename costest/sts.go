@@ -30,6 +30,9 @@ func (s *Server) serveSTS(w http.ResponseWriter, r *http.Request) {
 		if err := c.authenticate(); err != nil {
 			return nil, err
 		}
+		if err := c.require("X-TC-Region"); err != nil {
+			return nil, err
+		}
 		switch c.action {
 		case "AssumeRole":
 			return s.access.assume(c)
@@ -51,6 +54,10 @@ func (a *access) assumeWithToken(c *call) (map[string]any, error) {
 		return nil, refuse("AuthFailure.SignatureFailure", "The call is not signed: Authorization is SKIP.")
 	case a.tooMany():
 		return nil, refuse("RequestLimitExceeded", "The request rate is over the limit.")
+	}
+	// Only Authorization and X-TC-Token may be missing from an unsigned call (1150/49454).
+	if err := c.require("X-TC-Region", "X-TC-Timestamp"); err != nil {
+		return nil, err
 	}
 	var in struct {
 		ProviderID       string `json:"ProviderId"`

@@ -101,6 +101,16 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request, service, vers
 	w.Write(b)
 }
 
+// require returns an error if one of the headers is missing.
+func (c *call) require(headers ...string) error {
+	for _, name := range headers {
+		if c.r.Header.Get(name) == "" {
+			return refuse("MissingParameter", "%s is missing.", name)
+		}
+	}
+	return nil
+}
+
 // decode decodes the parameters of a call. Unknown parameters are an error.
 func (c *call) decode(into any) error {
 	if len(c.body) == 0 {

@@ -62,7 +62,7 @@ func (c *cloud) assume(t *testing.T, tenant, subject string) (id, secret, token,
 	}
 	for name, value := range map[string]string{
 		"Content-Type": "application/json", "Authorization": "SKIP", "X-TC-Action": "AssumeRoleWithWebIdentity",
-		"X-TC-Version": "2018-08-13", "X-TC-Timestamp": fmt.Sprint(time.Now().Unix()),
+		"X-TC-Version": "2018-08-13", "X-TC-Region": c.s.Region(), "X-TC-Timestamp": fmt.Sprint(time.Now().Unix()),
 	} {
 		req.Header.Set(name, value)
 	}
