@@ -17,7 +17,7 @@ type Resource struct {
 	Bucket  string // the name of the bucket; empty if the resource may be in any bucket
 	All     bool   // the resource may be in any bucket
 	Whole   bool   // the resource includes the bucket itself
-	Tenants bool   // the resource starts with the prefix of the tenants
+	Tenants bool   // the resource starts with the prefix of the tenants, or may do so
 }
 
 // Concerns reports whether a statement of a role or bucket policy applies to one of the buckets.
@@ -56,9 +56,13 @@ func (j Scope) Named(statements []Statement) []string {
 }
 
 // OfTenants returns the buckets of the parameter all, followed by the other buckets in which a
-// statement names a prefix of tenants.
+// statement allows access to a prefix of tenants. A statement that denies access must not decide which
+// buckets are checked: it would hide what other statements allow.
 func (j Scope) OfTenants(all []string, statements []Statement) []string {
 	for _, s := range statements {
+		if s.Effect != j.Allow {
+			continue
+		}
 		lists := j.Lists(s)
 		for _, r := range slices.Concat(s.Resource, s.NotResource) {
 			res, ok := j.Resource(r, nil)

@@ -54,7 +54,7 @@ func policyCheckCommand(s *session) *cli.Command {
 		Flags: []cli.Flag{
 			textFlag("dialect", "policy `DIALECT`: aws, rgw (Ceph RADOS Gateway 16.2) or tencent. By default, aws and tencent are detected, but rgw must be set"),
 			textFlag("isolation", "`HOW` tenants are isolated: tag or role; detected by default"),
-			textFlag("bucket", "check only the bucket `NAME`. By default, check the buckets in which a policy names the prefix bots/ of the tenants; if there is no such bucket, check all buckets"),
+			textFlag("bucket", "check only the bucket `NAME`. By default, check the buckets in which a policy allows access to the prefix bots/ of the tenants; if there is no such bucket, check all buckets"),
 			textFlag("tag", "`KEY` of the session tag that names the tenant; detected by default"),
 			textFlag("audience", "audience `AUD` of the tokens; detected by default"),
 			textFlag("issuer", "`URL` of the issuer, for Tencent Cloud; by default any issuer"),

@@ -13,7 +13,7 @@ import (
 type CheckOptions struct {
 	Dialect    Dialect
 	Isolation  Isolation // empty: by tag if a statement about the buckets or about tokens refers to session tags, otherwise by role
-	Bucket     string    // empty: the buckets in which a document names a prefix of tenants, or all buckets if none does
+	Bucket     string    // empty: the buckets in which a document allows access to a prefix of tenants, or all buckets if none does
 	Tag        string    // empty: of the tags that the documents use, the one with the fewest findings
 	Audience   string    // empty: any single audience
 	AllowPurge bool      // tenants should be able to delete old versions permanently

@@ -261,6 +261,14 @@ func TestOtherBucket(t *testing.T) {
 		{"trust policy, which names no bucket", typo, []file{{"t", goodRoleTrust}}, ""},
 		{"account details without the bucket", typo, []file{{"f", `{"RoleDetailList":[{"RoleName":"r","RolePolicyList":[{"PolicyName":"p","PolicyDocument":` + own("acme") + `}]}]}`}}, "f other_bucket"},
 
+		// Without the name of a bucket, the statements that allow access determine the buckets.
+		{"another bucket denied", aws.CheckOptions{}, []file{{"a", role(`{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::vault/*"},{"Effect":"Deny","Action":"s3:PutObject","Resource":"arn:aws:s3:::old/bots/acme/*"}`)}}, "a broad_allow, a excess_action"},
+		{"list of another bucket denied", aws.CheckOptions{}, []file{{"a", role(`{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::vault/*"},{"Effect":"Deny","Action":"s3:ListBucket","Resource":"arn:aws:s3:::old","Condition":{"StringLike":{"s3:prefix":"bots/*"}}}`)}}, "a broad_allow, a excess_action"},
+		{"pattern that includes bots, and another bucket", aws.CheckOptions{}, []file{{"a", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":["arn:aws:s3:::vault/b*","arn:aws:s3:::old/bots/acme/*"]}`)}}, "a broad_allow"},
+		{"question mark that includes bots, and another bucket", aws.CheckOptions{}, []file{{"a", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":["arn:aws:s3:::vault/?ots/*","arn:aws:s3:::old/bots/acme/*"]}`)}}, "a broad_allow"},
+		{"list that includes bots, and another bucket", aws.CheckOptions{}, []file{{"a", role(`{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::vault","Condition":{"StringLike":{"s3:prefix":"bo*"}}},{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::old/bots/acme/*"}`)}}, "a list_prefix_wide"},
+		{"home directories in another bucket", aws.CheckOptions{}, twoRoles(file{"a", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":["arn:aws:s3:::homes/${aws:username}/*","arn:aws:s3:::site/*.html"]}`)}), ""},
+
 		{"http denied to another bucket", aws.CheckOptions{}, twoRoles(file{"bucket", tls(`["arn:aws:s3:::logs","arn:aws:s3:::logs/*"]`)}), "bucket http_allowed"},
 		{"http denied to a bucket with a longer name", vault, twoRoles(file{"bucket", tls(`["arn:aws:s3:::vault","arn:aws:s3:::vault-logs/*"]`)}), "bucket http_allowed"},
 		{"http denied to a bucket and to objects of another", aws.CheckOptions{}, []file{{"bucket", tls(`["arn:aws:s3:::vault","arn:aws:s3:::logs/*"]`)}}, "bucket http_allowed"},

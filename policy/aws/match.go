@@ -124,6 +124,18 @@ func reachOf(list []token, tag string, prefix bool) (r reach, tenant string) {
 	return openEnded, rest
 }
 
+// startsInRoot reports whether a pattern starts with the prefix of all tenants, or may do so, as b*
+// does. A pattern that starts with * or a variable does not count, because it is usual in buckets
+// without tenants. prefix means that the pattern is the prefix of a list request.
+func startsInRoot(pattern string, prefix bool) bool {
+	list := tokens(pattern, true)
+	if len(list) == 0 || list[0].kind == '*' || list[0].kind == '$' {
+		return false
+	}
+	reach, _ := reachOf(list, "", prefix)
+	return reach != noTenant || list[0].kind == 'l' && strings.HasPrefix(list[0].text, root)
+}
+
 const principalTag = "aws:principaltag/"
 
 func isTag(variable, tag string) bool {

@@ -67,11 +67,11 @@ var subject = policy.Scope{
 	Allow: "Allow",
 	Resource: func(r string, buckets []string) (policy.Resource, bool) {
 		res, ok := parseResource(r, buckets)
-		return policy.Resource{Bucket: res.bucket, All: res.all, Whole: !res.object, Tenants: strings.HasPrefix(res.key, root)}, ok
+		return policy.Resource{Bucket: res.bucket, All: res.all, Whole: !res.object, Tenants: startsInRoot(res.key, false)}, ok
 	},
 	Lists: func(s Statement) bool {
 		return slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
-			return cond.Key == "s3:prefix" && slices.ContainsFunc(cond.Values, func(v string) bool { return strings.HasPrefix(v, root) })
+			return cond.Key == "s3:prefix" && slices.ContainsFunc(cond.Values, func(v string) bool { return startsInRoot(v, true) })
 		})
 	},
 }

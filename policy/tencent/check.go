@@ -9,7 +9,7 @@ import (
 
 // CheckOptions describe what the documents are meant to allow. An empty field means any.
 type CheckOptions struct {
-	Bucket    string // empty: the buckets in which a document names a prefix of tenants, or all buckets if none does
+	Bucket    string // empty: the buckets in which a document allows access to a prefix of tenants, or all buckets if none does
 	Issuer    string
 	Audience  string
 	Operators []string // principals, such as qcs::cam::uin/…, that should be able to access every tenant, and the audit bucket

@@ -145,6 +145,9 @@ func TestTogether(t *testing.T) {
 		return `{"version":"2.0","statement":[{"effect":"allow","principal":{"qcs":["` + principal + `"]},"action":"` + action + `",
 			"resource":"qcs::cos:ap-hongkong:uid/1250000000:` + path + `","condition":{"bool_equal":{"cos:secure-transport":"true"}}}]}`
 	}
+	beside := func(doc, statement string) string { return edit(doc, `"statement":[`, `"statement":[`+statement+`,`) }
+	allowed := one(`"name/cos:*"`, `"qcs::cos:ap-hongkong:uid/1250000000:vault-1250000000/*"`, "")
+	const wide = "a broad_action, a broad_allow, a list_without_prefix, a public_header"
 	const staff = "qcs::cam::uin/100000000001:uin/100000000099"
 	logs := one(`["name/cls:pushLog","cls:*","name/monitor:GetMonitorData","name/cam:GetRole","name/sts:GetCallerIdentity"]`, `"*"`, "")
 	for _, tc := range []struct {
@@ -178,6 +181,11 @@ func TestTogether(t *testing.T) {
 		{"actions of CAM and STS", none, []file{{"a", goodRole}, {"b", one(`["name/cam:*","name/sts:AssumeRole"]`, `"*"`, "")}}, "b broad_action, b excess_action"},
 		{"all actions on another bucket", vault, []file{{"a", goodRole}, {"b", one(`"name/cos:*"`, `["qcs::cos:ap-hongkong:uid/1250000000:assets-1250000000/*","qcs::cos::uid/1250000000:assets-*/*"]`, "")}}, ""},
 		{"all actions on another bucket, no bucket name", none, []file{{"a", goodRole}, {"b", one(`"name/cos:*"`, `"qcs::cos:ap-hongkong:uid/1250000000:assets-1250000000/*"`, "")}}, ""},
+		// Without the name of a bucket, the statements that allow access determine the buckets.
+		{"another bucket denied", none, []file{{"a", beside(allowed, `{"effect":"deny","action":"name/cos:PutObject","resource":"qcs::cos:ap-hongkong:uid/1250000000:old-1250000000/bots/0xabc/*"}`)}}, wide},
+		{"list of another bucket denied", none, []file{{"a", beside(allowed, `{"effect":"deny","action":"name/cos:GetBucket","resource":"qcs::cos:ap-hongkong:uid/1250000000:old-1250000000/*","condition":{"string_like":{"cos:prefix":["bots%2F*"]}}}`)}}, wide},
+		{"pattern that includes bots, and another bucket", none, []file{{"a", beside(object("b*"), `{"effect":"allow","action":"name/cos:GetObject","resource":"qcs::cos:ap-hongkong:uid/1250000000:old-1250000000/bots/0xabc/*","condition":{"bool_equal":{"cos:secure-transport":"true"}}}`)}}, "a broad_allow"},
+		{"list that includes bots, and another bucket", none, []file{{"a", beside(list(`,"string_like":{"cos:prefix":"bo*"}`), `{"effect":"allow","action":"name/cos:GetObject","resource":"qcs::cos:ap-hongkong:uid/1250000000:old-1250000000/bots/0xabc/*","condition":{"bool_equal":{"cos:secure-transport":"true"}}}`)}}, "a list_prefix_wide"},
 		{"another bucket, anyone", vault, []file{{"a", goodRole}, {"b", strings.Replace(goodBucket, `"Statement":[`, `"Statement":[`+`{"Effect":"Allow","Principal":"*","Action":"name/cos:GetObject","Resource":"qcs::cos:ap-hongkong:uid/1250000000:site-1250000000/*"},`, 1)}}, ""},
 
 		{"operator given", operator(staff), []file{{"a", bucket(staff, "name/cos:*", "vault-1250000000/*")}}, ""},

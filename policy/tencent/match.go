@@ -50,6 +50,17 @@ func reachOf(pattern string, wild, prefix bool) (r reach, tenant string) {
 	return openEnded, rest
 }
 
+// startsInRoot reports whether a pattern starts with the prefix of all tenants, or may do so, as b*
+// does. A pattern that starts with a wildcard does not count, because it is usual in buckets without
+// tenants. prefix means that the pattern is the prefix of a list request.
+func startsInRoot(pattern string, prefix bool) bool {
+	lit := pattern
+	if i := strings.IndexAny(pattern, "*$"); i >= 0 {
+		lit = pattern[:i]
+	}
+	return strings.HasPrefix(lit, root) || lit != "" && (prefix || lit != pattern) && strings.HasPrefix(root, lit)
+}
+
 // decoded returns the prefix that a value of cos:prefix represents; ok is false if the value is
 // not encoded in the form that COS compares.
 func decoded(value string, wild bool) (prefix string, ok bool) {

@@ -58,13 +58,13 @@ var subject = policy.Scope{
 	Allow: "allow",
 	Resource: func(r string, buckets []string) (policy.Resource, bool) {
 		res, ok := parseResource(r, buckets)
-		return policy.Resource{Bucket: res.name, All: res.all, Whole: res.bucket(), Tenants: strings.HasPrefix(res.path, root)}, ok
+		return policy.Resource{Bucket: res.name, All: res.all, Whole: res.bucket(), Tenants: startsInRoot(res.path, false)}, ok
 	},
 	Lists: func(s Statement) bool {
 		return slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
 			return cond.Key == "cos:prefix" && slices.ContainsFunc(cond.Values, func(v string) bool {
 				prefix, _ := decoded(v, wild(cond))
-				return strings.HasPrefix(prefix, root)
+				return startsInRoot(prefix, true)
 			})
 		})
 	},
