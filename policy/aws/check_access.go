@@ -57,7 +57,7 @@ func (c *checker) principals(s Statement) {
 		for _, p := range list {
 			parts := strings.SplitN(p, ":", 6)
 			role := kind == "AWS" && len(parts) == 6 && parts[2] == "iam" && strings.HasPrefix(parts[5], "role/") && !strings.ContainsAny(p, "*?")
-			if p != "*" && (!role || c.foreign(p)) {
+			if !isPublic(Statement{Principal: policy.Principal{kind: {p}}}) && (!role || c.foreign(p)) {
 				c.Report(OtherPrincipal, "%s %s", kind, p)
 			}
 		}
@@ -214,7 +214,7 @@ func (c *checker) grant(kind, principal, tenant string) {
 	role := policy.ShortName(principal)
 	known := kind == "AWS" && (strings.HasPrefix(role, "role/") || strings.HasPrefix(role, "user/"))
 	switch problem := policy.OwnerProblem(role, tenant, c.reaches[role], c.tenants); {
-	case principal == "*": // reported as PublicAllow
+	case isPublic(Statement{Principal: policy.Principal{kind: {principal}}}): // reported as PublicAllow
 	case !known || strings.ContainsAny(principal, "*?"):
 		c.Report(UnboundPrefix, "%s %s is not a role that belongs only to %s", kind, principal, tenant)
 	case c.foreign(principal):

@@ -217,6 +217,7 @@ func TestCheck(t *testing.T) {
 		{"account id in the bucket policy", tagged(`{"AWS":"123456789012"}`), byTag, "0 other_principal"},
 		{"user in the bucket policy", tagged(`{"AWS":["arn:aws:iam::123456789012:role/vault","arn:aws:iam::123456789012:user/eve"]}`), byTag, "0 other_principal"},
 		{"canonical user in the bucket policy", tagged(`{"CanonicalUser":"79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"}`), byTag, "0 other_principal"},
+		{"every service in the bucket policy", tagged(`{"Service":"*"}`), byTag, "0 other_principal"},
 		{"every principal with a tag", tagged(`"*"`), byTag, "0 public_allow"},
 		{"account in the bucket policy, outside bots", bucket(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:root"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/public/*"}`), byTag, ""},
 		{"broad Deny is no weakness", bucket(`{"Effect":"Deny","Principal":"*","Action":"s3:*","NotResource":["arn:aws:s3:::vault/bots/*"]}`), byRole, ""},

@@ -2,6 +2,7 @@ package tencent
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -29,7 +30,7 @@ func (c *checker) access(s Statement) {
 		c.Report(PublicAllow, "")
 	}
 	for _, p := range s.Principal["qcs"] {
-		if strings.HasPrefix(p, "qcs::cam::uin/*") {
+		if strings.Contains(p, "*") && !isPublic(policy.Principal{"qcs": {p}}) {
 			c.Report(PublicAllow, "%s", p)
 		}
 		if strings.Contains(p, ":roleName/") || strings.Contains(p, ":role/") {
@@ -213,19 +214,30 @@ func (c *checker) bound(s Statement, tenant, where string) {
 }
 
 // grant checks a principal that a bucket policy grants the prefix of a tenant. It must be the role
-// of this tenant. The uin of a user does not contain a tenant, so a user is accepted, unless the
+// of this tenant. The uin of a user does not contain a tenant, so one user is accepted, unless the
 // documents of roles contain their owners.
 func (c *checker) grant(kind, principal, tenant string) {
 	role := policy.ShortName(principal)
 	switch problem := policy.OwnerProblem(role, tenant, c.reaches[role], c.tenants); {
 	case isPublic(policy.Principal{kind: {principal}}): // reported as PublicAllow
-	case kind != "qcs" || ownerOf(principal) == "": // the name of a session proves nothing, because its holder chooses it
+	case kind != "qcs" || !isOnePrincipal(principal): // the name of a session proves nothing, because its holder chooses it
 		c.Report(UnboundPrefix, "%s %s is not a role that belongs only to %s", kind, principal, tenant)
 	case len(c.owners) > 0 && !slices.Contains(c.owners, ownerOf(principal)):
 		c.Report(UnboundPrefix, "%s belongs to another account than the role of %s", principal, tenant)
 	case problem != "" && (c.named || strings.HasPrefix(role, "role/")):
 		c.Report(UnboundPrefix, "%s", problem)
 	}
+}
+
+// onePrincipal matches the part of a principal after its account that names one user, the owner of the
+// account or one role.
+var onePrincipal = regexp.MustCompile(`^(uin/[0-9]+|root|(roleName|role)/[^*]+)$`)
+
+// isOnePrincipal reports whether a principal is one user, one role or the owner of an account, and not
+// a group, a service or all users.
+func isOnePrincipal(principal string) bool {
+	owner := ownerOf(principal)
+	return owner != "" && onePrincipal.MatchString(strings.TrimPrefix(principal, "qcs::cam::uin/"+owner+":"))
 }
 
 // ownerOf returns the uin of the account in the name of a user, role or provider of CAM, or "".

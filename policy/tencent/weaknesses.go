@@ -57,7 +57,7 @@ func Weaknesses() []policy.Weakness {
 		{ID: SharedSubject, Meaning: "the roles of several tenants trust the same subject", Fix: "give each tenant its own subject, because a token of this subject can assume either role"},
 		{ID: AnyProvider, Meaning: "tokens of any provider are accepted", Fix: "name exactly one provider: qcs::cam::uin/UIN:oidc-provider/NAME"},
 		{ID: AnyoneAssumes, Meaning: "principals without a token can assume the role", Fix: "trust only the OIDC provider, and only for AssumeRoleWithWebIdentity"},
-		{ID: PublicAllow, Meaning: "an Allow for anyone, which also applies to each tenant", Fix: "remove the statement, and grant access in the role policies"},
+		{ID: PublicAllow, Meaning: "an Allow for anyone, or for a pattern of principals, which may also apply to each tenant", Fix: "remove the statement, and grant access in the role policies"},
 		{ID: PublicHeader, Meaning: "an Allow of writes that does not exclude the headers that make an object public", Fix: "deny PutObject and InitiateMultipartUpload with string_not_equal cos:x-cos-acl private, and with string_like * for each cos:x-cos-grant-…"},
 		{ID: RolePrincipal, Meaning: "a role in a bucket policy, which COS does not document", Fix: "grant access in the role policy"},
 		{ID: HTTPAllowed, Meaning: "plain http is allowed", Fix: "add the condition bool_equal cos:secure-transport true to each statement that allows requests"},
