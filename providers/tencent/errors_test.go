@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 	"github.com/objectvault/objectvault/providers/tencent"
 	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vault/spool"
 )
 
 func value(w io.Writer) error { _, err := io.WriteString(w, "value"); return err }
@@ -134,6 +136,33 @@ func TestWrongClock(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestWrongClockInSpool: a value that could not be sent because of a wrong clock is not refused, and a
+// sync sends it.
+func TestWrongClockInSpool(t *testing.T) {
+	var off atomic.Int64
+	off.Store(int64(time.Hour))
+	s := newServer(t, &costest.Options{Now: func() time.Time { return time.Now().Add(time.Duration(off.Load())) }})
+	saved, err := spool.Open(spool.Config{Dir: t.TempDir(), Store: "store"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := vault.New(open(t, config(s, owner(s))), "acme", keys, &vault.Options{Spool: saved})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Put(t.Context(), "name", strings.NewReader("value"), nil); !errors.Is(err, vault.ErrSpooled) || !errors.Is(err, vault.ErrUnauthenticated) {
+		t.Errorf("put: %v, want %v and %v", err, vault.ErrSpooled, vault.ErrUnauthenticated)
+	}
+	off.Store(0)
+	sent, err := saved.Sync(t.Context(), v, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Stat(t.Context(), "name"); err != nil {
+		t.Errorf("after the clock was set and a sync (%+v): %v", sent, err)
 	}
 }
 
