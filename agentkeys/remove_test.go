@@ -284,3 +284,28 @@ func TestUnknownFormat(t *testing.T) {
 		t.Errorf("left: %q", left)
 	}
 }
+
+// TestRemovalKeepsPending: if the object of agentKeys cannot be removed, nothing was removed, and the pending
+// value of the name stays pending. If only the envelope cannot be removed, the pending value ends.
+func TestRemovalKeepsPending(t *testing.T) {
+	for prefix, want := range map[string]int{omniPrefix: 1, walletPrefix: 0} {
+		b := newBucket(t, map[string][]byte{omniPrefix + "openrouter.enc": unhex(t, v2Object)})
+		sp := newSpool(t)
+		v := b.open(t, wallet, &vault.Options{Spool: sp})
+		if _, err := v.Put(t.Context(), "openrouter", strings.NewReader("one"), nil); err != nil {
+			t.Fatal(err)
+		}
+		b.fail["any "] = vault.ErrUnavailable
+		if _, err := v.Put(t.Context(), "openrouter", strings.NewReader("two"), nil); !errors.Is(err, vault.ErrSpooled) {
+			t.Fatalf("put: %v", err)
+		}
+		clear(b.fail)
+		b.fail["remove "+prefix] = vault.ErrPermission
+		if err := v.Delete(t.Context(), "openrouter", nil); !errors.Is(err, vault.ErrPermission) {
+			t.Errorf("delete: %v", err)
+		}
+		if left, err := sp.All(t.Context()); err != nil || len(left) != want {
+			t.Errorf("denied below %s: %d values are pending, %v; want %d", prefix, len(left), err, want)
+		}
+	}
+}

@@ -28,9 +28,10 @@ type DeleteOptions struct {
 // may have been removed, or may be removed later. When ctx ends during a request, Delete may take 5
 // more seconds to find out the outcome.
 //
-// With [Options].Spool, Delete first sets the pending entries of the name aside, so that they are
-// not sent later: see [Spooled].SetAside. If Delete then fails and has removed nothing, they are pending
-// again. If there were such entries and the store has no object, Delete returns nil. With [Options].Legacy, Delete
+// With [Options].Spool, Delete locks the pending entries of the name, so that no other process sends
+// them. When it has removed the object, or may have, or there is none, it sets them aside, so that they are
+// not sent later: see [Spooled].SetAside. Otherwise they stay pending. If there were such entries and the
+// store has no object, Delete without IfTag returns nil. With [Options].Legacy, Delete
 // first removes the objects that agentKeys stored under the name. If one of them cannot be removed,
 // the error wraps [ErrPartial] and names its key, and the envelope stays.
 func (v *Vault) Delete(ctx context.Context, name Name, o *DeleteOptions) (err error) {
@@ -41,38 +42,51 @@ func (v *Vault) Delete(ctx context.Context, name Name, o *DeleteOptions) (err er
 	if err != nil {
 		return err
 	}
-	ended, err := v.endPending(ctx, name, false, "the name was removed")
-	defer func() {
-		if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrUnsure) && !errors.Is(err, ErrPartial) {
-			v.restorePending(ctx, ended)
-		}
-	}()
+	pending, err := v.holdPending(ctx, name, false)
 	if err != nil {
 		return err
 	}
+	defer pending.release()
 	if err := v.connect(ctx); err != nil {
 		return err
 	}
+	ended := false
 	if o != nil && o.IfTag != "" {
-		return v.deleteIf(ctx, name, key, o.IfTag)
+		err = v.deleteIf(ctx, name, key, o.IfTag)
+		ended = err == nil || errors.Is(err, ErrUnsure)
+	} else {
+		ended, err = v.deleteAny(ctx, name, key)
 	}
+	gone := err == nil || errors.Is(err, ErrNotFound)
+	if ended {
+		if perr := pending.end("the name was removed"); perr != nil && gone {
+			err = perr
+		}
+	}
+	pending.release() // a put need not wait for the mirrors
+	if ended && gone {
+		v.mirrorDelete(ctx, name, key)
+	}
+	if ended && len(pending) > 0 && errors.Is(err, ErrNotFound) {
+		return nil // what existed was in the spool
+	}
+	return err
+}
+
+// deleteAny removes the object of name, whatever its tag is. ended reports whether something was removed, may
+// have been removed, or did not exist.
+func (v *Vault) deleteAny(ctx context.Context, name Name, key string) (ended bool, err error) {
 	last := v.lastSeen(ctx, v.ref(name))
 	legacy, err := v.removeLegacy(ctx, name, key)
 	if err != nil {
-		return err
+		return legacy > 0 || errors.Is(err, ErrUnsure), err
 	}
 	err = v.absent(ctx, key, v.remove(ctx, key))
 	if legacy > 0 && errors.Is(err, ErrNotFound) {
 		err = nil // what existed was stored by agentKeys
 	}
 	err = v.deleted(ctx, v.ref(name), last, err)
-	if err == nil || errors.Is(err, ErrNotFound) {
-		v.mirrorDelete(ctx, name, key)
-	}
-	if len(ended) > 0 && errors.Is(err, ErrNotFound) {
-		return nil // what existed was in the spool
-	}
-	return err
+	return err == nil || legacy > 0 || errors.Is(err, ErrNotFound) || errors.Is(err, ErrUnsure), err
 }
 
 // deleteIf removes the object of name if it has the given tag.
@@ -96,11 +110,7 @@ func (v *Vault) deleteIf(ctx context.Context, name Name, key, want string) error
 		return err
 	}
 	last = v.lastSeen(ctx, ref)
-	err = v.deleted(ctx, ref, last, v.removeExactly(ctx, key, h.tag, h.data[:header.Len()]))
-	if err == nil {
-		v.mirrorDelete(ctx, name, key)
-	}
-	return err
+	return v.deleted(ctx, ref, last, v.removeExactly(ctx, key, h.tag, h.data[:header.Len()]))
 }
 
 // removeExactly deletes the object at key that has the store's tag and starts with start.

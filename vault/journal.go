@@ -29,20 +29,19 @@ func (v *Vault) journal(ctx context.Context, s *sealing, o *PutOptions) (entry S
 	if err != nil {
 		older = nil // Add reports what is wrong with the spool
 	}
-	replaced, later := int64(0), false
-	for _, e := range older {
-		e := e.Entry()
-		v.revisions.raise(s.name, e.Revision)
-		switch {
-		case o.Replaces == "":
-		case e.ID == o.Replaces:
-			replaced = e.Revision
-		case e.ID > o.Replaces:
-			later = true
+	e := SpoolEntry{Ref: s.ref, Create: o.Create, IfTag: o.IfTag, IfRevision: o.IfRevision, IfRewrap: o.IfRewrap}
+	if o.Replaces != nil {
+		e.Replaces = o.Replaces.Entry().ID
+	}
+	for _, other := range older {
+		other := other.Entry()
+		v.revisions.raise(s.name, other.Revision)
+		if e.Replaces != "" && other.ID > e.Replaces && !other.Refused && !other.Mirrored {
+			s.waiting = true
 		}
 	}
-	if later { // it is sent after this value, and must not have an older revision
-		s.revision = replaced
+	if s.waiting {
+		s.revision = o.Replaces.Entry().Revision
 	}
 	// The end of the context ends the wait for a key source and for the store. It does not stop the saving of
 	// a value that is already in memory.
@@ -51,7 +50,6 @@ func (v *Vault) journal(ctx context.Context, s *sealing, o *PutOptions) (entry S
 		ctx = context.WithoutCancel(ctx)
 		src.ctx = ctx
 	}
-	e := SpoolEntry{Ref: s.ref, Create: o.Create, IfTag: o.IfTag, IfRevision: o.IfRevision, IfRewrap: o.IfRewrap, Replaces: o.Replaces}
 	if err := v.begin(keysCtx, ctx, s, &e); err != nil {
 		return nil, false, err
 	}
@@ -142,7 +140,7 @@ func (v *Vault) putSpooled(ctx context.Context, key string, s *sealing, o *PutOp
 			entry.Remove()
 			entry.Unlock()
 		}
-		return "", fmt.Errorf("the value cannot be saved on this machine: %w", cause)
+		return "", &spoolFailure{fmt.Errorf("the value cannot be saved on this machine: %w", cause)}
 	}
 	if entry != nil {
 		defer entry.Unlock()
@@ -157,15 +155,42 @@ func (v *Vault) putSpooled(ctx context.Context, key string, s *sealing, o *PutOp
 		}
 		return version, err
 	}
-	err = v.sendOlder(ctx, s, entry.Entry().ID)
+	if o.Replaces != nil {
+		if err = o.Replaces.Remove(); err != nil { // it would be sent once more
+			err = &spoolFailure{fmt.Errorf("the entry that was replaced cannot be removed from the spool: %w", err)}
+		}
+	}
+	if err == nil {
+		err = v.sendOlder(ctx, s, entry.Entry().ID)
+	}
 	switch {
 	case err != nil:
+	case s.waiting: // Deliver compares the revisions
+		err = fact(ErrBusy, errors.New("later values of this name are also saved on this machine"))
 	case s.local != nil:
 		err = s.local
 	default:
 		version, err = v.sendFirst(ctx, key, s, o)
 	}
 	return version, v.withoutPrimary(ctx, key, s, o, v.finish(ctx, entry, true, err))
+}
+
+// finishReplaced ends a Put that has replaced an entry. If Put has neither stored nor saved the value, the
+// entry stays, with the error.
+func (v *Vault) finishReplaced(ctx context.Context, replaced Spooled, err error) error {
+	var spooled *SpooledError
+	var few *QuorumError
+	var unsaved *UnsavedError
+	switch {
+	case errors.As(err, &few): // the store has the value
+		v.logSpool(ctx, "remove", replaced, replaced.Remove())
+		return err
+	case errors.As(err, &spooled): // another entry has the value
+		return err
+	case errors.As(err, &unsaved):
+		err = unsaved.Err
+	}
+	return v.finish(ctx, replaced, true, err)
 }
 
 func isKeyError(err error) bool {
@@ -258,6 +283,7 @@ func ofCaller(err error) error {
 	var cause *Cause
 	switch {
 	case errors.Is(err, ErrUnsure):
+	case errors.As(err, &cause) && (cause.Reason == Locked || cause.Reason == Archived): // concerns the object
 	case errors.As(err, &cause) && cause.Reason == NoBucket,
 		isAny(err, []error{ErrPermission, ErrConfig, envelope.ErrChanged, envelope.ErrNotEnrolled}):
 		return &callerError{err}
@@ -402,7 +428,8 @@ func (v *Vault) openEntryHeader(ctx context.Context, entry Spooled) (*envelope.O
 // another writer stores at the same moment.
 //
 // If the value could not be sent, the error wraps a [*SpooledError], and the entry stays, pending
-// or refused. If the envelope is damaged, Deliver sets the entry aside, and the error wraps
+// or refused. It stays pending if the caller is denied or the settings are wrong, because another
+// caller may be able to send it. If the envelope is damaged, Deliver sets the entry aside, and the error wraps
 // [envelope.ErrDecrypt] or [envelope.ErrFormat]. If the entry belongs to another tenant, collection
 // or vault, the error wraps [ErrConfig], and the entry stays.
 //
@@ -570,7 +597,7 @@ func (v *Vault) reseal(ctx context.Context, old Spooled, s *sealing) (Spooled, e
 
 // overwriteLater makes the later values of a name overwrite, too, before the value e is sealed under a
 // new revision. Otherwise this revision would be later than theirs, and they would be refused. A value
-// with a condition keeps it.
+// with a condition keeps it. If e has no tenant, Retry did not find the later values that were refused.
 func (v *Vault) overwriteLater(ctx context.Context, e SpoolEntry) {
 	entries, err := v.spool.Entries(ctx, v.ref(Name(e.Ref.Name)))
 	if err != nil {
@@ -578,7 +605,13 @@ func (v *Vault) overwriteLater(ctx context.Context, e SpoolEntry) {
 	}
 	for _, later := range entries {
 		l := later.Entry()
-		if l.ID <= e.ID || l.Refused || l.Overwrite || l.Create || l.IfTag != "" || l.IfRevision != 0 || lockBriefly(ctx, later) != nil {
+		conditional := l.Create || l.IfTag != "" || l.IfRevision != 0
+		switch {
+		case l.ID <= e.ID || l.Overwrite:
+			continue
+		case l.Refused && e.Ref.Tenant != "", !l.Refused && conditional: // Retry has selected the refused ones
+			continue
+		case lockBriefly(ctx, later) != nil:
 			continue
 		}
 		// If the line is lost, the value is refused, and kept.
@@ -667,7 +700,7 @@ func (v *Vault) again(ctx context.Context, key string, e SpoolEntry, s *sealing)
 	case absent:
 		return nextWrite{how: condition{kind: create}, derived: true}, nil
 	}
-	remote, err := v.stateIn(ctx, h, s, e.Overwrite)
+	remote, err := v.stateIn(ctx, h, s, e)
 	switch {
 	case err != nil:
 		return next, err
@@ -705,17 +738,19 @@ func (v *Vault) newerLegacy(ctx context.Context, key string, e SpoolEntry, name 
 	return err
 }
 
-// stateIn returns the authenticated state of the object h. If the object cannot be opened, it returns
-// ErrConflict, or the zero state if the object may be overwritten.
-func (v *Vault) stateIn(ctx context.Context, h head, s *sealing, overwrite bool) (SeenState, error) {
+// stateIn returns the authenticated state of the object h, which e would replace. If the object cannot be
+// opened, it returns ErrConflict, or the zero state if the object may be overwritten.
+func (v *Vault) stateIn(ctx context.Context, h head, s *sealing, e SpoolEntry) (SeenState, error) {
 	object, err := envelope.OpenHeader(ctx, bytes.NewReader(h.data), s.ref, v.keys)
 	switch {
 	case err == nil:
 		return stateOf(object.Header()), nil
 	case isAny(err, awayErrors):
 		return SeenState{}, notOfStore(err)
-	case overwrite, v.readsLegacy() && errors.Is(err, envelope.ErrFormat) && isLegacy(h.data):
+	case e.Overwrite, v.readsLegacy() && errors.Is(err, envelope.ErrFormat) && isLegacy(h.data):
 		return SeenState{}, nil // newerLegacy has compared the times
+	case e.Local && errors.Is(err, envelope.ErrUnknownKey): // another command may have other keys
+		return SeenState{}, notOfStore(err)
 	}
 	return SeenState{}, fmt.Errorf("%w: the store has an object that the keys of this vault cannot open: %v", ErrConflict, err)
 }

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 )
 
@@ -85,10 +86,10 @@ func (v *Vault) readPending(ctx context.Context, name Name, entry Spooled, want 
 	return r, nil
 }
 
-// endPending sets the pending entries of name aside, so that they are not sent after the name was
-// removed. An empty name means every name of the collection, or of all collections. It returns these
-// entries, also with an error.
-func (v *Vault) endPending(ctx context.Context, name Name, allCollections bool, reason string) (ended []Spooled, err error) {
+// holdPending locks the pending entries of name, so that no other process sends them while the name is
+// removed. An empty name means every name of the collection, or of all collections. The caller must call
+// end if the name was removed, and release in any case.
+func (v *Vault) holdPending(ctx context.Context, name Name, allCollections bool) (held heldEntries, err error) {
 	if v.spool == nil {
 		return nil, nil
 	}
@@ -106,29 +107,37 @@ func (v *Vault) endPending(ctx context.Context, name Name, allCollections bool, 
 		}
 		switch err := lockWithin(ctx, e, lockTime); {
 		case errors.Is(err, ErrNotFound):
-			continue
 		case err != nil:
-			return ended, err
+			held.release()
+			return nil, err
+		default:
+			held = append(held, e)
 		}
-		if e.Entry().Mirrored {
-			err = e.Remove() // a note has no value
-		} else {
-			err = e.SetAside(reason)
-		}
-		e.Unlock()
-		if err != nil {
-			return ended, err
-		}
-		ended = append(ended, e)
 	}
-	return ended, nil
+	return held, nil
 }
 
-// restorePending makes entries that endPending has set aside pending again, because nothing was removed.
-func (v *Vault) restorePending(ctx context.Context, ended []Spooled) {
-	for _, e := range ended {
-		if !e.Entry().Mirrored {
-			v.logSpool(ctx, "restore", e, e.Restore()) // if it stays aside, it is kept, but no longer sent
+// heldEntries are locked entries.
+type heldEntries []Spooled
+
+func (held heldEntries) release() {
+	for _, e := range held {
+		e.Unlock()
+	}
+}
+
+// end sets the entries aside, so that they are not sent after the name was removed.
+func (held heldEntries) end(reason string) error {
+	var errs []error
+	for _, e := range held {
+		if e.Entry().Mirrored {
+			errs = append(errs, e.Remove()) // a note has no value
+		} else {
+			errs = append(errs, e.SetAside(reason))
 		}
 	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("removed from the store, but a value that is saved on this machine may be stored again: %w", err)
+	}
+	return nil
 }

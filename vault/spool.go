@@ -52,8 +52,6 @@ type Spooled interface {
 	// SetAside marks the entry, which must be locked, so that it is not sent. The spool keeps it,
 	// with the reason, but Entries no longer returns it.
 	SetAside(reason string) error
-	// Restore undoes SetAside. The entry need not be locked.
-	Restore() error
 }
 
 // A SpoolEntry describes a value that is saved on this machine.

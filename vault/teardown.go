@@ -51,7 +51,8 @@ const maxFailures = 1000
 
 // Teardown removes every current object of the tenant in the Vault's collection, including objects
 // of other programs. If the Vault has a [Scope], Teardown fails with [ErrPermission] and removes
-// nothing. With [Options].Spool, Teardown first sets the pending entries aside.
+// nothing. With [Options].Spool, Teardown locks the pending entries, and sets them aside unless it fails and
+// has removed nothing.
 //
 // If a single object cannot be removed, Teardown adds it to the result, continues, and returns
 // [ErrPartial] at the end. If a whole request fails because the service cannot be reached or
@@ -95,16 +96,24 @@ func (v *Vault) teardown(ctx context.Context, o *TeardownOptions) (result Teardo
 	if v.scope.Names != nil || v.scope.ReadOnly {
 		return result, fmt.Errorf("%w: teardown needs a vault without a scope", ErrPermission)
 	}
-	ended, err := v.endPending(ctx, "", o.AllCollections, "the tenant was torn down")
-	if err == nil {
-		err = v.connect(ctx)
-	}
-	if err == nil && o.Purge && v.store.Purge == nil {
-		err = fmt.Errorf("%w: it cannot purge its history", ErrUnsupported)
-	}
-	if err != nil { // nothing was removed
-		v.restorePending(ctx, ended)
+	pending, err := v.holdPending(ctx, "", o.AllCollections)
+	if err != nil {
 		return result, err
+	}
+	defer pending.release()
+	defer func() {
+		if err != nil && result.Deleted+result.Purged == 0 && !errors.Is(err, ErrUnsure) {
+			return // nothing was removed
+		}
+		if perr := pending.end("the tenant was torn down"); err == nil {
+			err = perr
+		}
+	}()
+	if err := v.connect(ctx); err != nil {
+		return result, err
+	}
+	if o.Purge && v.store.Purge == nil {
+		return result, fmt.Errorf("%w: it cannot purge its history", ErrUnsupported)
 	}
 	prefix := keyPrefix(v.tenant, v.collection)
 	if o.AllCollections {

@@ -46,6 +46,8 @@ type sealing struct {
 	replay func() (io.ReadCloser, error) // the whole envelope; nil: it is not on this machine
 	local  error                         // why the envelope is for the key of the spool; nil: it is not
 
+	waiting bool // later values of the name are in the spool, so Deliver must send this one
+
 	splice *Splice // replaces the start of the current object; nil: the whole envelope is sent
 
 	copy     func(context.Context, io.Writer) error // writes an envelope of another store; nil: there is none

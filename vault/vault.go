@@ -251,9 +251,11 @@ type PutOptions struct {
 	// Spool selects whether Put first saves the value on this machine. The zero value saves it if
 	// the Vault has an [Options].Spool.
 	Spool SpoolMode
-	// Replaces is the ID of an entry of the spool with the same value. The entry that Put adds to the spool
-	// replaces it. The caller removes the replaced entry when Put returns nil or a [*SpooledError].
-	Replaces string
+	// Replaces, if not nil, is an entry of [Options].Spool that has the same value, such as one that was saved
+	// before the tenant was known. The caller holds its lock. The entry that Put adds to the spool takes its
+	// place in the order, and Put removes it. If Put can neither store the value nor save it again, this entry
+	// stays, and the error wraps a [*SpooledError]. Put unlocks it.
+	Replaces Spooled
 
 	again bool // an old value is stored again: the quorum does not matter
 }
@@ -289,7 +291,15 @@ func (v *Vault) Put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 	if c, ok := value.(*Content); ok {
 		defer c.close()
 	}
-	return v.put(ctx, name, newSource(ctx, value), o)
+	if o == nil || o.Replaces == nil {
+		return v.put(ctx, name, newSource(ctx, value), o)
+	}
+	defer o.Replaces.Unlock()
+	if v.spool == nil || o.Spool == SpoolOff {
+		return Info{}, fmt.Errorf("%w: Replaces needs a spool", ErrConfig)
+	}
+	info, err = v.put(ctx, name, newSource(ctx, value), o)
+	return info, v.finishReplaced(ctx, o.Replaces, err)
 }
 
 func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptions) (Info, error) {

@@ -132,17 +132,8 @@ func (p *putting) withoutTenant(ctx context.Context, value io.Reader, length int
 		return p.finish(ctx, nil, vault.Info{Name: p.name}, about(p.name, &vault.SpooledError{ID: entry.Entry().ID, Refused: refused, Err: err}))
 	}
 	replacing := *p.options
-	replacing.Replaces = entry.Entry().ID
+	replacing.Replaces = entry
 	info, err := v.Put(ctx, p.name, bytes.NewReader(start), &replacing)
-	var spooled *vault.SpooledError
-	if err != nil && !errors.As(err, &spooled) { // the spool has no entry except the first one, which stays
-		err = about(p.name, &vault.SpooledError{ID: entry.Entry().ID, Err: err})
-	} else {
-		// The store has the value, or there is an entry for the keys of the vault.
-		if rerr := entry.Remove(); rerr != nil { // it would be sent once more, even after the value was deleted
-			p.note("%s: the value is also saved on this machine, and that copy cannot be removed: %v; %s removes it", p.name, rerr, p.command("spool drop %s", spool.ShortID(entry.Entry().ID)))
-		}
-	}
 	return p.finish(ctx, v, info, v.explainKey(err))
 }
 

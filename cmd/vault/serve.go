@@ -264,6 +264,7 @@ func (s *session) syncInBackground(ctx context.Context, v *opened) (stop func())
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
+	reported := make(map[string]bool) // entries that wait for another reason than an unavailable store
 	go func() {
 		defer close(done)
 		for tick := time.NewTicker(firstWatch); ; {
@@ -285,6 +286,10 @@ func (s *session) syncInBackground(ctx context.Context, v *opened) (stop func())
 					case errors.As(r.Err, &spooled) && spooled.Refused:
 						s.note("the store refused %s, put at %s, and this machine keeps it: %s; see %s",
 							r.Entry.Ref.Name, timestamp(r.Entry.Created), explain("sync", causeOf(r.Err)).Message, s.command("spool ls"))
+						return true
+					case r.Err != nil && !errors.Is(r.Err, vault.ErrUnavailable) && !reported[r.Entry.ID]:
+						reported[r.Entry.ID] = true
+						s.note("%s, put at %s, waits on this machine: %s", r.Entry.Ref.Name, timestamp(r.Entry.Created), explain("sync", causeOf(r.Err)).Message)
 						return true
 					}
 					return false

@@ -419,18 +419,18 @@ func (s *session) spoolExport(ctx context.Context, sp machineSpool) error {
 	if err != nil {
 		return err
 	}
-	n, err := sp.Export(ctx, args[0], entries, s.c.Bool("with-key"))
+	copied, had, err := sp.Export(ctx, args[0], entries, s.c.Bool("with-key"))
 	if errors.Is(err, spool.ErrNeedsKey) {
 		return hint(err, "use --with-key to copy the key, too: its holder can open these values")
 	}
 	if err != nil {
 		return err
 	}
-	had := ""
-	if n < len(entries) {
-		had = fmt.Sprintf("; it already had %d", len(entries)-n)
+	already := ""
+	if had > 0 {
+		already = fmt.Sprintf("; it already had %d", had)
 	}
-	s.note("copied %s to %s%s", plural(n, "value", "values"), args[0], had)
+	s.note("copied %s to %s%s", plural(copied, "value", "values"), args[0], already)
 	return nil
 }
 

@@ -61,6 +61,7 @@ func TestTencent(t *testing.T) {
 			"ca.pem":        string(s.CA()),
 			"token-a":       issuer.Mint(testcloud.Claims{Subject: "bot:a", Audience: cosAudience}),
 			"token-b":       issuer.Mint(testcloud.Claims{Subject: "bot:b", Audience: cosAudience}),
+			"token-tag-a":   issuer.Mint(testcloud.Claims{Subject: "bot:a", Audience: cosAudience, Tags: testcloud.AgentClaims(walletA).Tags}),
 			"token-tag-b":   issuer.Mint(testcloud.Claims{Subject: "bot:a", Audience: cosAudience, Tags: tagged.Tags}),
 			"token-aws":     issuer.Mint(testcloud.Claims{Subject: "bot:a"}),
 			"token-forged":  issuer.MintForged(testcloud.Claims{Subject: "bot:a", Audience: cosAudience}),

@@ -18,41 +18,46 @@ import (
 // sealed with it.
 var ErrNeedsKey = errors.New("the entry is sealed for the key of this spool")
 
-// Export copies entries into the directory dir, in the layout of a spool, and returns the number of
-// copies. On another machine, a Spool whose [Config].Dir is dir can send them. Entries that were set aside
-// are set aside there, too. An entry that dir already has is not copied again. The entries also stay in s.
+// Export copies entries into the directory dir, in the layout of a spool. On another machine, a Spool
+// whose [Config].Dir is dir can send them. Entries that were set aside are set aside there, too. An entry
+// that dir already has is not copied again, and an entry that was sent or removed meanwhile is left out. The
+// entries also stay in s. Export returns the number of entries that it has copied, and of those that dir
+// already had.
 //
 // If withKey is true, Export also copies the key of the spool. If withKey is false and an entry is
-// sealed with that key, the error wraps [ErrNeedsKey], and nothing is copied. If an entry does not exist,
-// the error wraps [vault.ErrNotFound]. If Export fails later, dir may contain some of the entries.
-func (s *Spool) Export(ctx context.Context, dir string, entries []vault.SpoolEntry, withKey bool) (n int, err error) {
+// sealed with that key, the error wraps [ErrNeedsKey], and nothing is copied. If Export fails later,
+// dir may contain some of the entries.
+func (s *Spool) Export(ctx context.Context, dir string, entries []vault.SpoolEntry, withKey bool) (copied, had int, err error) {
 	for _, e := range entries {
 		if e.Local && !withKey {
-			return 0, fmt.Errorf("%w: %s", ErrNeedsKey, e.ID)
+			return 0, 0, fmt.Errorf("%w: %s", ErrNeedsKey, e.ID)
 		}
 	}
 	to, err := Open(Config{Dir: dir, Store: s.config.Store})
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if err := to.prepare(); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if withKey {
 		if err := s.copyKey(to); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
 	for _, e := range entries {
 		if to.has(e.ID) {
+			had++
 			continue
 		}
-		if err := s.copyEntry(ctx, to, e.ID); err != nil {
-			return n, err
+		switch err := s.copyEntry(ctx, to, e.ID); {
+		case err == nil:
+			copied++
+		case !errors.Is(err, vault.ErrNotFound):
+			return copied, had, err
 		}
-		n++
 	}
-	return n, nil
+	return copied, had, nil
 }
 
 // copyKey copies the key of the spool, if it exists.

@@ -17,7 +17,7 @@ import (
 // [Config].Identity: the Vault reads it, and [Spool.Sync] sends it to that tenant. If Identity is empty, the
 // error wraps [vault.ErrConfig]. If Keep fails, nothing is kept.
 //
-// A caller that learns the tenant puts the value with [vault.PutOptions].Replaces.
+// A caller that learns the tenant puts the value with [vault.PutOptions].Replaces, or calls Sync.
 func (s *Spool) Keep(ctx context.Context, ref envelope.Ref, value io.Reader, o *vault.PutOptions) (vault.Spooled, error) {
 	if s.config.Identity == "" || ref.Tenant != "" {
 		return nil, fmt.Errorf("%w: Keep needs a Config with an Identity, and a name without a tenant", vault.ErrConfig)
@@ -30,9 +30,9 @@ func (s *Spool) Keep(ctx context.Context, ref envelope.Ref, value io.Reader, o *
 		Ref: ref, Revision: max(1, now.UnixMicro()), Created: now, Local: true, Identity: s.config.Identity,
 		Create: o.Create, IfTag: o.IfTag, IfRevision: o.IfRevision, IfRewrap: o.IfRewrap,
 	}
-	older, err := s.Entries(ctx, ref)
+	older, err := s.named(ctx, ref) // one of these tenants may be that of the caller
 	for _, old := range older {
-		e.Revision = max(e.Revision, old.Entry().Revision+1)
+		e.Revision = max(e.Revision, old.e.Revision+1)
 	}
 	if err != nil {
 		return nil, err

@@ -394,7 +394,17 @@ func (s *Spool) Entries(ctx context.Context, ref envelope.Ref) ([]vault.Spooled,
 
 // isOf reports whether an entry belongs to a tenant.
 func (s *Spool) isOf(e vault.SpoolEntry, tenant string) bool {
-	return e.Ref.Tenant == tenant || e.Ref.Tenant == "" && e.Identity == s.config.Identity && e.Identity != ""
+	if e.Ref.Tenant == "" {
+		return e.Identity == s.config.Identity && e.Identity != ""
+	}
+	return e.Ref.Tenant == tenant
+}
+
+// named returns the entries of all tenants with the vault, collection and name of ref.
+func (s *Spool) named(ctx context.Context, ref envelope.Ref) ([]*entry, error) {
+	return s.entries(ctx, func(string) bool { return true }, func(e vault.SpoolEntry) bool {
+		return e.Ref.Vault == ref.Vault && e.Ref.Collection == ref.Collection && e.Ref.Name == ref.Name
+	})
 }
 
 func spooled(entries []*entry) []vault.Spooled {

@@ -248,6 +248,3 @@ func (e *entry) discard() {
 func (e *entry) SetAside(reason string) error {
 	return e.spool.setAside(e.e.ID, reason)
 }
-
-// Restore implements [vault.Spooled].
-func (e *entry) Restore() error { return e.spool.Restore(e.e.ID) }

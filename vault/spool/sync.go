@@ -216,20 +216,20 @@ func NextAttempt(e vault.SpoolEntry) time.Time {
 // also refused later values of the name, Retry makes them pending, too, so that the newest value is
 // stored last. If there is no such entry, the error wraps [vault.ErrNotFound].
 func (s *Spool) Retry(ctx context.Context, id string, overwrite bool) error {
-	var ref envelope.Ref
+	var retried vault.SpoolEntry
 	retry := func(e *entry) error {
-		ref = e.e.Ref
+		retried = e.e
 		return e.Attempted(vault.SpoolAttempt{Time: s.config.Now(), Reason: "retry requested", Retry: true, Overwrite: overwrite})
 	}
 	if err := s.locked(ctx, id, retry); err != nil || !overwrite {
 		return err
 	}
-	later, err := s.Entries(ctx, ref)
+	later, err := s.named(ctx, retried.Ref)
 	for _, l := range later {
-		if e := l.Entry(); err != nil || e.ID <= id || !e.Refused {
+		if err != nil || l.e.ID <= id || !l.e.Refused || l.e.Ref != retried.Ref || l.e.Identity != retried.Identity {
 			continue
 		}
-		if err = s.locked(ctx, l.Entry().ID, retry); errors.Is(err, vault.ErrNotFound) {
+		if err = s.locked(ctx, l.e.ID, retry); errors.Is(err, vault.ErrNotFound) {
 			err = nil // sent or dropped meanwhile
 		}
 	}
