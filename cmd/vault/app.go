@@ -79,6 +79,8 @@ type session struct {
 	storeURL string // replaces the store of the settings, if it is not empty
 	behind   behindLog
 
+	aboutIdentity bool // the command has no use without an identity
+
 	unfinished int64 // for the JSON of sync: bytes of uploads that may remain, except those in its other lines
 
 	partialFlags map[string][]string // the flags before the cursor in a completion, where c is nil
@@ -311,6 +313,9 @@ func (s *session) settings() (config.Settings, error) {
 	}.Read()
 	if s.storeURL != "" {
 		set = withStore(set, s.storeURL)
+	}
+	if set.Store.Overrides(set.Identity) && !usesIdentity(set.Store.Text) {
+		set.Identity = config.Value{} // it is for the store that was overridden
 	}
 	return set, err
 }

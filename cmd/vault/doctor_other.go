@@ -22,9 +22,9 @@ func (s *session) second(ctx context.Context, set config.Settings, first *plan) 
 	}
 	switch {
 	case !first.InCloud():
-		return nil, usagef("--other: this store uses no identity")
+		return nil, hint(usagef("--other: this store uses no identity"), roleHint)
 	case first.identity == nil:
-		return nil, usagef("--other requires role= in the store URL")
+		return nil, hint(usagef("--other requires role= in the store URL"), "%s", first.RoleAdvice())
 	}
 	set.Identity = config.Value{Text: s.c.String("other"), From: "--other"}
 	set.Tenant = config.Value{Text: s.c.String("other-tenant"), From: "--other-tenant"}

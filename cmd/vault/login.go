@@ -45,11 +45,15 @@ func (s *session) logIn(ctx context.Context) error {
 	return nil
 }
 
+// roleHint describes the stores that use an identity.
+const roleHint = "set --store or OBJECTVAULT_STORE to a URL with a role: s3://BUCKET?role=arn:aws:iam::ACCOUNT:role/NAME or cos://BUCKET-APPID?region=REGION&provider=NAME&role=qcs::cam::uin/UIN:roleName/NAME"
+
 // requireIdentity returns the identity for login and logout, and an error if the store uses none.
 func (s *session) requireIdentity(ctx context.Context) (*identity, error) {
 	if _, err := s.arguments(0, 0); err != nil {
 		return nil, err
 	}
+	s.aboutIdentity = true
 	set, err := s.settings()
 	if err != nil {
 		return nil, err
@@ -59,7 +63,7 @@ func (s *session) requireIdentity(ctx context.Context) (*identity, error) {
 		return nil, err
 	}
 	if p.identity == nil {
-		return nil, hint(usagef("this store does not support login, because its URL has no role"), "use a store URL with a role: s3://BUCKET?role=arn:aws:iam::ACCOUNT:role/NAME or cos://BUCKET-APPID?region=REGION&provider=NAME&role=qcs::cam::uin/UIN:roleName/NAME")
+		return nil, hint(usagef("this store does not support login, because its URL has no role"), roleHint)
 	}
 	return p.identity, nil
 }

@@ -211,6 +211,8 @@ func (s *session) planWith(ctx context.Context, set config.Settings, offline boo
 	case location.Role != "":
 		p.identity = &identity{session: s, Location: location, set: set, offline: offline}
 		return p, p.identity.prepare(ctx)
+	case set.Identity.Text != "" && !location.InCloud() && (set.Store.Text == "" || s.aboutIdentity):
+		return nil, hint(usagef("%s: this store uses no identity", set.Identity.From), roleHint)
 	case set.Identity.Text != "" && !location.InCloud():
 		return nil, hint(usagef("%s: this store uses no identity", set.Identity.From), "%s", location.RoleAdvice())
 	case set.Identity.Text != "":

@@ -104,8 +104,14 @@ func (s *session) ofStore(storeURL string) *session {
 func withStore(set config.Settings, storeURL string) config.Settings {
 	set.Store = config.Value{Text: storeURL, From: "the argument " + shownURL(storeURL)}
 	set.ReadOnly, set.Write, set.Mirrors, set.Quorum = false, config.Value{}, nil, 0
-	if u, err := url.Parse(storeURL); err != nil || !u.Query().Has("role") {
+	if !usesIdentity(storeURL) {
 		set.Identity = config.Value{} // the other side has a role
 	}
 	return set
+}
+
+// usesIdentity reports whether the URL of a store has a role, which an identity assumes.
+func usesIdentity(storeURL string) bool {
+	u, err := url.Parse(storeURL)
+	return err == nil && u.Query().Has("role")
 }

@@ -40,6 +40,7 @@ func (s *session) whoami(ctx context.Context) error {
 	if _, err := s.arguments(0, 0); err != nil {
 		return err
 	}
+	s.aboutIdentity = true
 	set, err := s.settings()
 	if err != nil {
 		return err

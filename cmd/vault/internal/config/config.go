@@ -19,6 +19,22 @@ type Value struct {
 	From string // "--store", "OBJECTVAULT_STORE", "profile work"; empty for a default
 }
 
+// Overrides reports whether v was set closer to the command than other: a flag overrides a variable, which
+// overrides the profile, which overrides the default.
+func (v Value) Overrides(other Value) bool { return v.precedence() > other.precedence() }
+
+func (v Value) precedence() int {
+	switch {
+	case v.Text == "":
+		return 0
+	case strings.HasPrefix(v.From, "profile "):
+		return 1
+	case strings.HasPrefix(v.From, "--"):
+		return 3
+	}
+	return 2
+}
+
 // Settings are the settings of a run. Their texts are unchanged and not yet parsed.
 type Settings struct {
 	File       string // the path of the configuration file, which may not exist
