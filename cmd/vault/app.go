@@ -148,6 +148,7 @@ func newApp(s *session) *cli.App {
 			"On a terminal, what needs attention in the output of audit, doctor, ls and policy check is bold or red.\n" +
 			"NO_COLOR=1 or TERM=dumb turns this off, and CLICOLOR_FORCE=1 turns it on for a pipe or a file.\n\n" +
 			"   " + s.prog + " help COMMAND      describes a command\n" +
+			"   " + s.prog + " help names        describes the rules for names\n" +
 			"   " + s.prog + " help exit-codes   lists the exit codes",
 		Writer: s.out, ErrWriter: s.err, Reader: s.in,
 		HideVersion: true, HideHelp: true, HideHelpCommand: true,

@@ -79,6 +79,7 @@ func referencePage() []byte {
 	b.WriteString("## Flags of all commands\n\n")
 	writeFlags(&b, commonFlags(), true)
 	b.WriteString(referenceProfiles)
+	b.WriteString("## Names\n\n```text\n" + namesHelp + "```\n\n")
 	b.WriteString("## Exit codes\n\n| code | kind | meaning |\n|---|---|---|\n")
 	for _, c := range exitCodes {
 		fmt.Fprintf(&b, "| %d | %s | %s |\n", c.code, c.kinds, c.meaning)

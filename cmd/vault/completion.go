@@ -174,7 +174,7 @@ func (s *session) completeArgument(ctx context.Context, app *cli.App, line argv.
 		}
 	case "help":
 		if n == 0 {
-			s.offer(typed, append(commandNames(app.Commands), "exit-codes")...)
+			s.offer(typed, append(commandNames(app.Commands), helpTopics...)...)
 		} else if c := argv.FindCommand(app.Commands, line.Args[0]); c != nil && n == 1 {
 			s.offer(typed, commandNames(c.Subcommands)...)
 		}

@@ -124,7 +124,7 @@ var outcomes = []struct {
 	{vault.ErrExist, exitConflict, "exists", ""},
 	{vault.ErrNotFound, exitNotFound, "not_found", "{vault} ls lists the existing names"},
 	{vault.ErrUnsupported, exitFailure, "unsupported", ""},
-	{vault.ErrInvalidName, exitUsage, "usage", ""},
+	{vault.ErrInvalidName, exitUsage, "usage", "{prog} help names describes the rules for names"},
 	{vault.ErrConfig, exitUsage, "usage", ""},
 	{envelope.ErrInvalid, exitUsage, "usage", "use at most 64 labels, and at most 4096 bytes of UTF-8 for the content type and the labels together"},
 	{vault.ErrRefused, exitFailure, "failure", "look up the code in the documentation of the store; the store will refuse the same request again"},

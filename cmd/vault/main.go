@@ -5,7 +5,8 @@
 //	vault get openai | …      # writes the stored value, unchanged
 //	vault exec --env OPENAI_API_KEY=openai -- ./agent
 //
-// "vault help COMMAND" explains each command, "vault help exit-codes" the exit codes.
+// "vault help COMMAND" explains each command, "vault help names" the rules for names, "vault help
+// exit-codes" the exit codes.
 package main
 
 import (

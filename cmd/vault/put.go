@@ -20,7 +20,8 @@ func putCommand(s *session) *cli.Command {
 		UsageText: s.prog + " put NAME [FILE|-]",
 		Description: "Reads the value from FILE, from standard input, or, on a terminal, from a hidden prompt that\n" +
 			"asks twice. Values are never read from the command line, where other users could see them. An\n" +
-			"existing value is replaced. If the store keeps a history, the old value stays there.\n\n" +
+			"existing value is replaced. If the store keeps a history, the old value stays there.\n" +
+			s.prog + " help names describes the rules for NAME.\n\n" +
 			"For a store in a cloud, put first saves the sealed value on this machine. Then it gets a token and\n" +
 			"connects to the store. If the store cannot be reached, put exits with 75, and later commands and\n" +
 			s.prog + " sync send the value. See " + s.prog + " help spool.\n\n" +
