@@ -87,11 +87,10 @@ if ! command -v aws >/dev/null || ! command -v jq >/dev/null; then
 	printf '\nThe rest needs aws and jq, which are not both installed. %s\n' "$done"
 	exit
 fi
-AWS_DEFAULT_REGION=us-east-1
 AWS_PAGER=
 owner="AWS_ACCESS_KEY_ID=$AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY=$AWS_SECRET_ACCESS_KEY"
 unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
-export AWS_DEFAULT_REGION AWS_PAGER
+export AWS_PAGER
 printf '#!/bin/sh\nexec env %s %s "$@"\n' "$owner" "$(command -v aws)" >bin/aws
 chmod 700 bin/aws
 OBJECTVAULT_STORE="s3://history?endpoint=$ENDPOINT&role=arn:aws:iam:::role/versioned"

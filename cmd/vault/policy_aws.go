@@ -42,7 +42,7 @@ var policyAWS = policyDialect{
 			textFlag("grants", "`WHERE` the Allow statements are: role (the default) for the policy of the role, or bucket for the policy of the bucket"),
 			textFlag("dialect", "policy `DIALECT`: aws, or rgw for Ceph RADOS Gateway 16.2"),
 			textFlag("partition", "partition `NAME`: aws, aws-cn or aws-us-gov"),
-			textFlag("region", "`NAME` of the bucket's region, used in the commands"),
+			textFlag("region", "`NAME` of the bucket's region, used in the commands; us-east-1 by default for an RGW"),
 			textFlag("endpoint", "`URL` of an RGW, used in the commands"),
 			daysFlag("expire-days", "objects and old versions expire after this number of `DAYS`"),
 			listFlag("thumbprint", "SHA-1 of the issuer's certificate in `HEX`; may be repeated"),

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,14 +19,15 @@ func (d *Documents) commands() []string {
 		region = " --region " + o.Region
 	}
 	if o.Dialect == RGW {
-		endpoint := `"$ENDPOINT"`
+		// With an endpoint, aws-cli requires a region also for IAM, which has none.
+		endpoint, signed := `"$ENDPOINT"`, cmp.Or(o.Region, "us-east-1")
 		if o.Endpoint != "" {
 			endpoint = o.Endpoint
 			if strings.Contains(endpoint, "[") {
 				endpoint = "'" + endpoint + "'" // shells treat the brackets of an IPv6 address as a pattern
 			}
 		}
-		aws = "aws --endpoint-url " + endpoint + " "
+		aws, region = "aws --endpoint-url "+endpoint+" --region "+signed+" ", ""
 	}
 	part := func(path string) string { return fmt.Sprintf(`"$(jq -c '%s' policy.json)"`, path) }
 	list := []string{aws + "iam create-open-id-connect-provider --cli-input-json " + part(".oidc_provider")}

@@ -330,8 +330,16 @@ func TestPrintedDetails(t *testing.T) {
 		}
 	}
 	d = generate(t, with(atRGW(), func(o *aws.Options) { o.Endpoint = "http://[::1]:18080" }))
-	if !strings.HasPrefix(d.Commands[0], "aws --endpoint-url 'http://[::1]:18080' iam ") {
+	if !strings.HasPrefix(d.Commands[0], "aws --endpoint-url 'http://[::1]:18080' --region us-east-1 iam ") {
 		t.Errorf("the brackets are not quoted, and are a pattern in a shell: %s", d.Commands[0])
+	}
+	for region, want := range map[string]string{"": "us-east-1", "eu-west-1": "eu-west-1"} {
+		d = generate(t, with(atRGW(), func(o *aws.Options) { o.Endpoint, o.Region = "http://127.0.0.1:18080", region }))
+		for _, c := range d.Commands {
+			if !strings.HasPrefix(c, "aws --endpoint-url http://127.0.0.1:18080 --region "+want+" ") || strings.Count(c, "--region") != 1 {
+				t.Errorf("aws-cli requires a region at an RGW: %s", c)
+			}
+		}
 	}
 	d = generate(t, with(atRGW(), func(o *aws.Options) { o.Thumbprints = nil }))
 	if d.Lifecycle.Rules[0].AbortIncompleteMultipartUpload.DaysAfterInitiation != 1 || len(d.Lifecycle.Rules) != 1 {
