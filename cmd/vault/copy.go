@@ -120,7 +120,7 @@ func (s *session) copy(ctx context.Context) error {
 	if err == nil {
 		err = c.prune(ctx)
 	}
-	if serr := c.summarize(); err == nil {
+	if serr := c.summarize(err == nil); err == nil {
 		err = serr
 	}
 	if err != nil {
@@ -332,8 +332,8 @@ func (c *copying) prune(ctx context.Context) error {
 	return nil
 }
 
-// summarize prints the numbers of the run.
-func (c *copying) summarize() error {
+// summarize prints the numbers of the run. complete means that the run has listed all names.
+func (c *copying) summarize(complete bool) error {
 	if c.json {
 		return c.ui.print(map[string]copySummary{"summary": c.copySummary})
 	}
@@ -349,8 +349,12 @@ func (c *copying) summarize() error {
 		text += fmt.Sprintf("; %d only in DST, %d removed", c.Extra, c.Removed)
 	}
 	c.note("%s", text)
-	if c.found == 0 && c.names == nil {
-		c.note("SRC has no objects of the tenant %s in the collection %s", c.from.Tenant(), c.from.Collection())
+	if c.found == 0 && c.names == nil && complete {
+		text := fmt.Sprintf("SRC has no objects of the tenant %s in the collection %s", c.from.Tenant(), c.from.Collection())
+		if prefix := c.c.String("prefix"); prefix != "" {
+			text += " whose names start with " + prefix
+		}
+		c.note("%s", text)
 	}
 	if c.Unopened > 0 {
 		c.note("no key opened %s: their contents were copied, and not verified", plural(c.Unopened, "copied object", "copied objects"))
