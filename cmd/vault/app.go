@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -310,8 +311,12 @@ func (s *session) settings() (config.Settings, error) {
 	set, err := config.Reader{
 		Places:   s.places(),
 		Flag:     s.flag,
+		Profile:  s.profile,
 		ReadFile: s.readFile,
 	}.Read()
+	if file := (*fs.PathError)(nil); errors.As(err, &file) {
+		err = hint(err, "check the file, or select another one with --config or OBJECTVAULT_CONFIG")
+	}
 	if s.storeURL != "" {
 		set = withStore(set, s.storeURL)
 	}

@@ -22,7 +22,7 @@ func (s *session) input(ctx context.Context, name string) (io.ReadCloser, error)
 	return f, err
 }
 
-// cannotOpen adds the flag that names a file to the error of opening the file.
+// cannotOpen adds the flag that names a file, or FILE for an argument, to the error of opening the file.
 func cannotOpen(flag string, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err

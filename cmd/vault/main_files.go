@@ -19,7 +19,7 @@ func openFile(name string) (io.ReadCloser, int64, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && info.IsDir() {
-		err = errors.New("it is a directory")
+		err = &fs.PathError{Op: "open", Path: name, Err: errors.New("it is a directory")}
 	}
 	if err != nil {
 		f.Close()

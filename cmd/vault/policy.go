@@ -171,12 +171,12 @@ func (s *session) policyScope(forTenant string) (collection string, tenants []po
 	return collection, tenants, nil
 }
 
-// policyData reads a file, or standard input if the name is "-". It reads one byte more than the
-// maximum size of a policy, so that the parser rejects a longer file.
-func (s *session) policyData(ctx context.Context, file string) ([]byte, error) {
+// policyData reads the file that flag names, or standard input if the name is "-". It reads one byte
+// more than the maximum size of a policy, so that the parser rejects a longer file.
+func (s *session) policyData(ctx context.Context, flag, file string) ([]byte, error) {
 	f, err := s.input(ctx, file)
 	if err != nil {
-		return nil, cannotOpen(file, err)
+		return nil, cannotOpen(flag, err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, policy.MaxSize+1))

@@ -98,7 +98,7 @@ var policyAWS = policyDialect{
 
 // policyDelta prints the statements that are missing in the policy in a file.
 func policyDelta(ctx context.Context, s *session, docs policyDocuments, file string) error {
-	data, err := s.policyData(ctx, file)
+	data, err := s.policyData(ctx, "--delta", file)
 	if err != nil {
 		return err
 	}

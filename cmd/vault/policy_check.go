@@ -115,7 +115,7 @@ func (s *session) policyCheck(ctx context.Context) error {
 		checks = append(checks, d.newCheck(s.c))
 	}
 	for _, file := range files {
-		data, err := s.policyData(ctx, file)
+		data, err := s.policyData(ctx, "FILE", file)
 		if err != nil {
 			return err
 		}

@@ -63,7 +63,7 @@ var policyTencent = policyDialect{
 		}
 		if file := c.String("jwks"); file != "" {
 			var err error
-			if o.JWKS, err = s.policyData(ctx, file); err != nil {
+			if o.JWKS, err = s.policyData(ctx, "--jwks", file); err != nil {
 				return nil, err
 			}
 			o.JWKS = bytes.TrimPrefix(o.JWKS, []byte("\ufeff")) // CAM rejects a byte order mark

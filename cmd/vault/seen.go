@@ -88,7 +88,7 @@ func (s *session) seenImport(ctx context.Context, log *seen.Log) error {
 	}
 	in, err := s.input(ctx, file)
 	if err != nil {
-		return cannotOpen("seen import", err)
+		return cannotOpen("FILE", err)
 	}
 	defer in.Close()
 	n, err := log.Import(ctx, in)

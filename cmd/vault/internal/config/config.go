@@ -3,6 +3,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -94,6 +95,8 @@ type Reader struct {
 	// Flag returns the values of a flag, which may be repeated. Nil means that the flag is not
 	// set.
 	Flag func(name string) []string
+	// Profile is the profile, in place of that of the flag, the variable or the file. It may be empty.
+	Profile string
 	// ReadFile reads the configuration file.
 	ReadFile func(name string) ([]byte, error)
 }
@@ -114,14 +117,14 @@ func (r Reader) Read() (Settings, error) {
 	if err != nil {
 		return s, err
 	}
-	profile, err := r.single("profile", "OBJECTVAULT_PROFILE")
+	profile, err := r.profile(f, s.File)
 	if err != nil {
 		return s, err
 	}
-	if profile.Text == "" && f.Profile != "" {
-		profile = Value{f.Profile, s.File}
-	}
 	p, ok := f.Profiles[profile.Text]
+	if r.Profile != "" && !ok {
+		return s, fmt.Errorf("%w: there is no profile %q in %s", ErrInvalid, r.Profile, cmp.Or(s.File, "a configuration file"))
+	}
 	if profile.Text != "" && !s.Found {
 		return s, fmt.Errorf("%w: %s selects profile %q, but there is no configuration file", ErrInvalid, profile.From, profile.Text)
 	}
@@ -185,6 +188,18 @@ func (r Reader) Read() (Settings, error) {
 	return s, err
 }
 
+// profile returns the name of the selected profile.
+func (r Reader) profile(f File, name string) (Value, error) {
+	if r.Profile != "" {
+		return Value{r.Profile, ""}, nil
+	}
+	profile, err := r.single("profile", "OBJECTVAULT_PROFILE")
+	if err == nil && profile.Text == "" && f.Profile != "" {
+		profile = Value{f.Profile, name}
+	}
+	return profile, err
+}
+
 // TotalTime returns the maximum time of the whole command, or 0 if there is no limit.
 func (s Settings) TotalTime() (time.Duration, error) {
 	if s.Deadline.Text == "" {
@@ -207,10 +222,12 @@ func (r Reader) single(flag, env string) (Value, error) {
 		}
 		return Value{text, "--" + flag}, nil
 	}
-	if env == "" {
-		return Value{}, nil
+	if env != "" {
+		if text := r.Getenv(env); text != "" {
+			return Value{text, env}, nil
+		}
 	}
-	return Value{r.Getenv(env), env}, nil
+	return Value{}, nil
 }
 
 // keyAfterComma finds a second URL of a key source in a list that is separated by commas.
@@ -296,7 +313,7 @@ func (r Reader) file(s *Settings, explicit Value) (File, error) {
 	}
 	if err != nil {
 		from := ""
-		if explicit.From != "" {
+		if explicit.Text != "" {
 			from = " (from " + explicit.From + ")"
 		}
 		return File{}, fmt.Errorf("%w%s: %w", ErrInvalid, from, err)

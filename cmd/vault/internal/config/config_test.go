@@ -20,16 +20,20 @@ type given struct {
 }
 
 func (g given) read() (config.Settings, error) {
+	return g.readWith(func(name string) ([]byte, error) {
+		text, ok := g.files[name]
+		if !ok {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+		}
+		return []byte(text), nil
+	})
+}
+
+func (g given) readWith(readFile func(name string) ([]byte, error)) (config.Settings, error) {
 	return config.Reader{
-		Places: config.Places{GOOS: "linux", Getenv: func(k string) string { return g.env[k] }},
-		Flag:   func(name string) []string { return g.flags[name] },
-		ReadFile: func(name string) ([]byte, error) {
-			text, ok := g.files[name]
-			if !ok {
-				return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-			}
-			return []byte(text), nil
-		},
+		Places:   config.Places{GOOS: "linux", Getenv: func(k string) string { return g.env[k] }},
+		Flag:     func(name string) []string { return g.flags[name] },
+		ReadFile: readFile,
 	}.Read()
 }
 
@@ -94,7 +98,6 @@ func TestPrecedence(t *testing.T) {
 			flags: map[string][]string{"tenant": {"first", "last"}, "profile": {"other"}, "keys": {"local:///f"}, "timeout": {"5s"}, "vault-id": {"v"}, "deadline": {"3s"}}},
 			config.Settings{
 				File: place, Found: true, Profile: "other", Timeout: 5 * time.Second,
-				Store: config.Value{From: "OBJECTVAULT_STORE"}, Collection: config.Value{From: "OBJECTVAULT_COLLECTION"}, Identity: config.Value{From: "OBJECTVAULT_IDENTITY"},
 				Tenant: config.Value{Text: "last", From: "--tenant"}, VaultID: config.Value{Text: "v", From: "--vault-id"},
 				Deadline: config.Value{Text: "3s", From: "--deadline"},
 				Keys:     []config.Value{{Text: "local:///f", From: "--keys"}},
@@ -107,17 +110,6 @@ func TestPrecedence(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", tc.what, err)
 			continue
-		}
-		// The source of an empty value does not matter.
-		for _, v := range []*config.Value{&got.Store, &got.Tenant, &got.Collection, &got.Identity, &got.VaultID, &got.Deadline, &got.Spool, &got.Seen, &got.Log, &got.KeysRequired} {
-			if v.Text == "" {
-				v.From = ""
-			}
-		}
-		for _, v := range []*config.Value{&tc.want.Store, &tc.want.Collection, &tc.want.Identity} {
-			if v.Text == "" {
-				v.From = ""
-			}
 		}
 		if diff := cmp.Diff(tc.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.what, diff)
@@ -162,6 +154,41 @@ func TestRefused(t *testing.T) {
 	} {
 		_, err := tc.in.read()
 		if !errors.Is(err, config.ErrInvalid) || err.Error() != tc.want {
+			t.Errorf("got  %v\nwant %s", err, tc.want)
+		}
+	}
+}
+
+// TestOverrides: a setting overrides those of an origin that is farther from the command.
+func TestOverrides(t *testing.T) {
+	values := []config.Value{{}, {Text: "a", From: "profile --x"}, {Text: "b", From: "OBJECTVAULT_STORE"}, {Text: "c", From: "--store"}}
+	for i, v := range values {
+		for j, other := range values {
+			if got := v.Overrides(other); got != (i > j) {
+				t.Errorf("%v overrides %v: %t", v, other, got)
+			}
+		}
+	}
+}
+
+// TestUnreadable: the message names a flag or a variable only if it has selected the file.
+func TestUnreadable(t *testing.T) {
+	for _, tc := range []struct {
+		flag, variable string
+		want           string
+	}{
+		{"", "", "configuration: open " + place + ": permission denied"},
+		{"", "/v", "configuration (from OBJECTVAULT_CONFIG): open /v: permission denied"},
+		{"/f", "/v", "configuration (from --config): open /f: permission denied"},
+	} {
+		g := given{env: map[string]string{"HOME": "/home/me", "OBJECTVAULT_CONFIG": tc.variable}}
+		if tc.flag != "" {
+			g.flags = map[string][]string{"config": {tc.flag}}
+		}
+		_, err := g.readWith(func(name string) ([]byte, error) {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
+		})
+		if !errors.Is(err, config.ErrInvalid) || !errors.Is(err, fs.ErrPermission) || err.Error() != tc.want {
 			t.Errorf("got  %v\nwant %s", err, tc.want)
 		}
 	}
