@@ -308,7 +308,7 @@ func (a *auditing) finish() error {
 		}
 	}
 	if a.NotLogs > 0 {
-		a.note("%s not read: no access log of a known format", count(a.NotLogs, "file was", "files were"))
+		a.note("%s not read: no access log of a known format", plural(a.NotLogs, "file was", "files were"))
 	}
 	if a.Logs == 0 && a.Failed == 0 {
 		return hint(tagged{errors.New("there are no logs of this time range"), vault.ErrNotFound},
@@ -318,9 +318,9 @@ func (a *auditing) finish() error {
 	if a.Newest != nil {
 		newest = "the newest record has the time " + timestamp(*a.Newest)
 	}
-	a.note("%s in %s, %d shown; %s, and later requests may not have been delivered yet", count(a.Records, "record", "records"), count(a.Logs, "log", "logs"), a.Shown, newest)
+	a.note("%s in %s, %d shown; %s, and later requests may not have been delivered yet", plural(a.Records, "record", "records"), plural(a.Logs, "log", "logs"), a.Shown, newest)
 	if a.NoTenant > 0 {
-		a.note("%s without a key, %d of them denied, concern no tenant; omit --tenant to see them", count(a.NoTenant, "request", "requests"), a.NoTenantDenied)
+		a.note("%s no tenant (%d denied); omit --tenant to see all requests", plural(a.NoTenant, "request without a key concerns", "requests without a key concern"), a.NoTenantDenied)
 	}
 	if a.c.Command.Name == "audit" { // the summary has no remark not-vault
 		a.finishClient()
@@ -328,19 +328,19 @@ func (a *auditing) finish() error {
 	a.finishUsage()
 	var problems []string
 	if a.Unreadable > 0 {
-		problems = append(problems, count(a.Unreadable, "record", "records")+" could not be read")
+		problems = append(problems, plural(a.Unreadable, "record", "records")+" could not be read")
 	}
 	if a.Ambiguous > 0 {
-		problems = append(problems, count(a.Ambiguous, "record", "records")+" can be read in two ways")
+		problems = append(problems, plural(a.Ambiguous, "record", "records")+" can be read in two ways")
 	}
 	if a.omitted > 0 {
-		problems = append(problems, count(a.omitted, "request", "requests")+" of further names and callers are not in the summary; select some names, or a shorter range")
+		problems = append(problems, plural(a.omitted, "request", "requests")+" of further names and callers are not in the summary; select some names, or a shorter range")
 	}
 	if a.Failed > 0 {
-		problems = append(problems, count(a.Failed, "log", "logs")+" could not be read to the end")
+		problems = append(problems, plural(a.Failed, "log", "logs")+" could not be read to the end")
 	}
 	if a.Usage != nil && a.Usage.Missing > 0 {
-		problems = append(problems, count(int(a.Usage.Missing), "request that RGW counted is", "requests that RGW counted are")+" not in the logs")
+		problems = append(problems, plural(int(a.Usage.Missing), "request that RGW counted is", "requests that RGW counted are")+" not in the logs")
 	}
 	if problems != nil {
 		return fmt.Errorf("%w: %s", errPartial, strings.Join(problems, ", "))

@@ -153,9 +153,9 @@ func (a *auditing) finishClient() {
 		return
 	}
 	a.note("%s of the log of %s, which begins at %s and ends at %s: other requests between have the remark not-vault",
-		count(a.client.matched, "record is", "records are"), a.prog, timestamp(a.client.oldest), timestamp(a.client.newest))
+		plural(a.client.matched, "record is", "records are"), a.prog, timestamp(a.client.oldest), timestamp(a.client.newest))
 	if a.client.unlisted > 0 {
-		a.note("%s in the log of %s without an id, so that the remark not-vault can be wrong", count(a.client.unlisted, "request is", "requests are"), a.prog)
+		a.note("%s in the log of %s without an id, so that the remark not-vault can be wrong", plural(a.client.unlisted, "request is", "requests are"), a.prog)
 	}
 	if a.client.full {
 		a.note("the log of %s has more than %d requests, so that no record has the remark not-vault", a.prog, maxClientIDs)

@@ -269,7 +269,7 @@ func (a *auditing) finishUsage() {
 			missing = append(missing, fmt.Sprintf("%d %s", g.Operations[operation], operation))
 		}
 		text := fmt.Sprintf("the logs have %d of %s that RGW counted %s from %s%s; missing: %s",
-			g.Logged, count(int(g.Counted), "request", "requests"), bucket, timestamp(g.From), end, strings.Join(missing, ", "))
+			g.Logged, plural(int(g.Counted), "request", "requests"), bucket, timestamp(g.From), end, strings.Join(missing, ", "))
 		if g.after {
 			text += "; this can be an error if the numbers of RGW do not end at --until (usage show --end-date)"
 		}
@@ -277,14 +277,14 @@ func (a *auditing) finishUsage() {
 	}
 	if u.Surplus > 0 {
 		a.note("the logs have %s more than RGW counted, which can hide missing ones: a log may have been given twice, the numbers may end before --until, or RGW has lost some of them",
-			count(int(u.Surplus), "request", "requests"))
+			plural(int(u.Surplus), "request", "requests"))
 	}
 	if u.Missing == 0 && u.Surplus == 0 && u.Counted > 0 {
-		a.note("RGW counted %s, and none is missing in the logs", count(int(u.Counted), "request", "requests"))
+		a.note("RGW counted %s, and none is missing in the logs", plural(int(u.Counted), "request", "requests"))
 	}
 	if u.NotCompared > 0 {
 		a.note("%s not compared, because the hours begin before --since, do not end at --until, or were given twice: run radosgw-admin usage show with the same times as --start-date and --end-date",
-			count(int(u.NotCompared), "request that RGW counted was", "requests that RGW counted were"))
+			plural(int(u.NotCompared), "request that RGW counted was", "requests that RGW counted were"))
 	}
 	if a.usage.full {
 		a.note("RGW has too many numbers of this range; only the first %d were compared", a.usage.counts)

@@ -341,7 +341,7 @@ func (c *copying) summarize(complete bool) error {
 	if c.c.Bool("dry-run") {
 		verb = "to copy"
 	}
-	text := fmt.Sprintf("%d %s, %s; %d the same, %d exist, %d failed", c.Copied, verb, size(c.Bytes), c.Same, c.Exists, c.Failed)
+	text := fmt.Sprintf("%d %s, %s; %d the same, %s, %d failed", c.Copied, verb, size(c.Bytes), c.Same, plural(c.Exists, "exists", "exist"), c.Failed)
 	if c.Older > 0 {
 		text += fmt.Sprintf(", %d older than in DST", c.Older)
 	}

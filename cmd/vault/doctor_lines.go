@@ -66,16 +66,16 @@ func (l *lines) verdict(ctx context.Context, sum doctor.Summary) error {
 	}
 	switch {
 	case sum[doctor.Broken] > 0:
-		return fmt.Errorf("%w: objects of other tenants were accessible in %d checks", errIsolationBroken, sum[doctor.Broken])
+		return fmt.Errorf("%w: objects of other tenants were accessible in %s", errIsolationBroken, plural(sum[doctor.Broken], "check", "checks"))
 	case l.err != nil:
 		return l.err
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
-	l.u.note("%d ok, %d warnings, %d failed, %d not proven, %d skipped",
-		sum[doctor.OK], sum[doctor.Warning], sum[doctor.Fail], sum[doctor.NotProven], sum[doctor.Skipped])
+	l.u.note("%d ok, %s, %d failed, %d not proven, %d skipped",
+		sum[doctor.OK], plural(sum[doctor.Warning], "warning", "warnings"), sum[doctor.Fail], sum[doctor.NotProven], sum[doctor.Skipped])
 	if n := sum[doctor.Fail]; n > 0 {
-		return fmt.Errorf("%s failed", count(n, "check", "checks"))
+		return fmt.Errorf("%s failed", plural(n, "check", "checks"))
 	}
 	return nil
 }

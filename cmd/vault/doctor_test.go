@@ -69,7 +69,7 @@ func TestVerdict(t *testing.T) {
 		code int
 		says string
 	}{
-		{"in order", t.Context(), doctor.Summary{doctor.OK: 3, doctor.Warning: 1, doctor.NotProven: 2}, 0, "3 ok, 1 warnings, 0 failed, 2 not proven, 0 skipped"},
+		{"in order", t.Context(), doctor.Summary{doctor.OK: 3, doctor.Warning: 1, doctor.NotProven: 2}, 0, "3 ok, 1 warning, 0 failed, 2 not proven, 0 skipped"},
 		{"failed", t.Context(), doctor.Summary{doctor.Fail: 2}, 1, "vault: doctor: 2 checks failed"},
 		{"interrupted", ended, doctor.Summary{doctor.Fail: 2}, 130, "vault: x is left"},
 	} {

@@ -276,10 +276,10 @@ func (l *lister) end() error {
 		return err
 	}
 	if l.foreign > 0 && !l.u.outTTY && !l.u.json {
-		l.u.note("%d objects that vault did not store are not shown; --json shows them", l.foreign)
+		l.u.note("%s not shown; --json shows them", plural(l.foreign, "object that vault did not store is", "objects that vault did not store are"))
 	}
 	if l.failed > 0 {
-		return fmt.Errorf("%w: %d objects could not be read", errPartial, l.failed)
+		return fmt.Errorf("%w: %s could not be read", errPartial, plural(l.failed, "object", "objects"))
 	}
 	return nil
 }

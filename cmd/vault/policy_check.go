@@ -148,7 +148,7 @@ func (s *session) policyCheck(ctx context.Context) error {
 	if policies == 0 {
 		found = audit.Check([]string{s.c.String("bucket")})
 	}
-	return printFindings(s.ui, found, count(policies, "policy", "policies"))
+	return printFindings(s.ui, found, plural(policies, "policy", "policies"))
 }
 
 func printFindings(u *ui, found []policy.Finding, policies string) error {
@@ -174,11 +174,4 @@ func printFinding(u *ui, f policy.Finding) error {
 		return err
 	}
 	return u.columns("llLll", "FILE", "WHERE", "WEAKNESS", "MEANING", "FIX").addEmphasized(notable, f.File, f.Where(), f.Weakness, f.Message, f.Fix)
-}
-
-func count(n int, one, more string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, more)
 }

@@ -63,10 +63,10 @@ func teardown(ctx context.Context, u *ui, v *vault.Vault, o *vault.TeardownOptio
 	}
 	if err != nil && !errors.Is(err, vault.ErrPartial) {
 		if result.Deleted > 0 {
-			u.note("%d objects were removed before the error", result.Deleted)
+			u.note("%s removed before the error", plural(result.Deleted, "object was", "objects were"))
 		}
 		if n := len(result.Failed); n > 0 {
-			u.note("%d objects could not be removed", n)
+			u.note("%s could not be removed", plural(n, "object", "objects"))
 		}
 		return err
 	}
@@ -88,7 +88,7 @@ func teardown(ctx context.Context, u *ui, v *vault.Vault, o *vault.TeardownOptio
 		n += len(m.Failed)
 	}
 	if n > 0 {
-		return fmt.Errorf("%w: %d objects are left", errPartial, n)
+		return fmt.Errorf("%w: %s left", errPartial, plural(n, "object is", "objects are"))
 	}
 	return err
 }
@@ -100,15 +100,15 @@ func (u *ui) printTeardown(store string, result vault.TeardownResult, o *vault.T
 		r.Name = f.Key
 		u.printError(r)
 	}
-	u.note("%d objects removed%s", result.Deleted, store)
+	u.note("%s removed%s", plural(result.Deleted, "object", "objects"), store)
 	switch {
 	case result.LeftInHistory > 0:
-		u.note("%d old versions are left in the history; --purge deletes them permanently", result.LeftInHistory)
+		u.note("%s left in the history; teardown --purge deletes old versions permanently", plural(result.LeftInHistory, "old version is", "old versions are"))
 	case result.LeftInHistory < 0:
 		u.note("old versions may be left in the history; this store does not report them")
 	}
 	if o.Purge {
-		u.note("%d old versions removed", result.Purged)
+		u.note("%s removed", plural(result.Purged, "old version", "old versions"))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -112,6 +113,9 @@ func checkHistory(ctx context.Context, t *probeRun) error {
 	return nil
 }
 
+// versions returns a number of versions for a message.
+func versions(n int) string { return text.Count(n, "version", "versions") }
+
 // wantHistory checks that the history of p.key equals p.states, including every value.
 func (t *probeRun) wantHistory(ctx context.Context, st *vault.Store, p keyHistory) error {
 	all, err := t.versions(ctx, st, p.key)
@@ -119,7 +123,7 @@ func (t *probeRun) wantHistory(ctx context.Context, st *vault.Store, p keyHistor
 		return t.wantSuccess(st, err, "reading the history")
 	}
 	if len(all) != len(p.states) {
-		return violation("the history of %q has %d versions, want %d: %+v", p.key, len(all), len(p.states), all)
+		return violation("the history of %q has %s, want %d: %+v", p.key, versions(len(all)), len(p.states), all)
 	}
 	ids := make(map[string]bool)
 	for i, v := range all {
@@ -177,7 +181,7 @@ func checkVersions(ctx context.Context, t *probeRun) error {
 		return t.wantSuccess(t.Store, err, "reading the history")
 	}
 	if len(all) != len(p.states) {
-		return violation("the history of %q has %d versions, want %d: %+v", p.key, len(all), len(p.states), all)
+		return violation("the history of %q has %s, want %d: %+v", p.key, versions(len(all)), len(p.states), all)
 	}
 	absent := []string{"no-such-version", "0", "0000000000000000", "null"}
 	for i, v := range all {
@@ -246,7 +250,7 @@ func checkHistoryOverwriters(ctx context.Context, t *probeRun) error {
 			return t.wantSuccess(t.Store, err, "reading the history")
 		}
 		if len(all) != len(before)+n {
-			return violation("after %d concurrent overwrites, the history has %d versions, want %d", n, len(all), len(before)+n)
+			return violation("after %d concurrent overwrites, the history has %s, want %d", n, versions(len(all)), len(before)+n)
 		}
 		for _, v := range mine {
 			i := slices.IndexFunc(all, func(entry vault.Version) bool { return entry.Size == v.size })

@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/objectvault/objectvault/vault"
 	"gocloud.dev/blob"
+
+	"github.com/objectvault/objectvault/internal/text"
+	"github.com/objectvault/objectvault/vault"
 )
 
 // many is more than the number of objects on one page.
@@ -36,7 +38,7 @@ func checkList(ctx context.Context, t *probeRun) error {
 	}
 	for i, page := range pages {
 		if len(page) > 1000 {
-			return violation("page %d of a list has %d objects, want at most 1000", i, len(page))
+			return violation("page %d of a list has %s, want at most 1000", i, text.Count(len(page), "object", "objects"))
 		}
 		for _, o := range page {
 			if want := listedSize(o.Key); o.Size != want || o.IsDir || o.ModTime.IsZero() {
@@ -102,7 +104,7 @@ func (t *probeRun) wantList(ctx context.Context, prefix string, keys []string) e
 		var got []string
 		for i, page := range pages {
 			if len(page) > size {
-				return violation("page %d of a list has %d objects, want at most %d", i, len(page), size)
+				return violation("page %d of a list has %s, want at most %d", i, text.Count(len(page), "object", "objects"), size)
 			}
 			for _, o := range page {
 				got = append(got, o.Key)
@@ -126,15 +128,15 @@ func (t *probeRun) wantList(ctx context.Context, prefix string, keys []string) e
 func listDifference(got, want []string) string {
 	for _, key := range want {
 		if _, ok := slices.BinarySearch(got, key); !ok {
-			return fmt.Sprintf("%d objects, want %d; %q is missing", len(got), len(want), key)
+			return fmt.Sprintf("%s, want %d; %q is missing", text.Count(len(got), "object", "objects"), len(want), key)
 		}
 	}
 	for _, key := range got {
 		if _, ok := slices.BinarySearch(want, key); !ok {
-			return fmt.Sprintf("%d objects, want %d; %q is unexpected", len(got), len(want), key)
+			return fmt.Sprintf("%s, want %d; %q is unexpected", text.Count(len(got), "object", "objects"), len(want), key)
 		}
 	}
-	return fmt.Sprintf("%d objects, want %d; some objects are listed twice", len(got), len(want))
+	return fmt.Sprintf("%s, want %d; some objects are listed twice", text.Count(len(got), "object", "objects"), len(want))
 }
 
 func checkListAfterWrite(ctx context.Context, t *probeRun) error {

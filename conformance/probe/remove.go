@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -162,7 +163,7 @@ func checkPurge(ctx context.Context, t *probeRun) error {
 		seen[l] = true
 	}
 	if len(seen) != len(want) {
-		return violation("%d old versions are listed, want %d", len(seen), len(want))
+		return violation("%s listed, want %d", text.Count(len(seen), "old version is", "old versions are"), len(want))
 	}
 	if len(left) == 0 {
 		return violation("no old versions are listed after overwrites and a delete")
@@ -185,7 +186,7 @@ func checkPurge(ctx context.Context, t *probeRun) error {
 		}
 	}
 	if left, err = t.leftovers(ctx, t.Store, t.prefix+"a/"); err != nil || len(left) > 0 {
-		return firstError(t.wantSuccess(t.Store, err, "listing the old versions"), violation("%d old versions are still listed after a purge", len(left)))
+		return firstError(t.wantSuccess(t.Store, err, "listing the old versions"), violation("%s still listed after a purge", text.Count(len(left), "old version is", "old versions are")))
 	}
 	if err := t.wantHistory(ctx, t.Store, keyHistory{kept.key, kept.states[:1]}); err != nil {
 		return err

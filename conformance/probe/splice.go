@@ -195,7 +195,7 @@ func (t *probeRun) wantVersions(ctx context.Context, key, version string, values
 		return t.wantSuccess(t.Store, err, "a list of versions")
 	}
 	if len(all) < len(values) || all[0].ID != version || !all[0].Current {
-		return violation("after a splice, the history has %d versions, and the newest is not the version %q that the splice returned", len(all), version)
+		return violation("after a splice, the history has %s, and the newest is not the version %q that the splice returned", versions(len(all)), version)
 	}
 	for i, want := range values {
 		body, _, err := t.Store.History.OpenVersion(ctx, key, all[i].ID, 0, -1)

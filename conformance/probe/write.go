@@ -424,7 +424,7 @@ func (t *probeRun) wantUnchanged(ctx context.Context, w writeMethod, f writeFaul
 			return t.wantSuccess(t.Store, err, "reading the history")
 		}
 		if len(all) != before {
-			return violation("after %s: the history has %d versions, want %d, as before the write", what, len(all), before)
+			return violation("after %s: the history has %s, want %d, as before the write", what, versions(len(all)), before)
 		}
 	}
 	return nil

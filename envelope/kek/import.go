@@ -63,10 +63,8 @@ func ParseRoot(content []byte) (Root, error) {
 		return Root{}, notRoot("it is empty")
 	case n == 16:
 		return Root{}, notRoot("it has 16 digits instead of 64; this may be a fingerprint")
-	case n < 2*rootSize:
-		return Root{}, notRoot(fmt.Sprintf("it has %d digits instead of 64", n))
-	case n > 2*rootSize:
-		return Root{}, notRoot(fmt.Sprintf("it has %d digits instead of 64", n))
+	case n != 2*rootSize:
+		return Root{}, notRoot("it has " + text.Count(n, "digit", "digits") + " instead of 64")
 	}
 	b := make([]byte, rootSize)
 	defer clear(b)

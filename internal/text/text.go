@@ -1,4 +1,4 @@
-// Package text reads text files as the programs of other systems write them.
+// Package text reads text files as the programs of other systems write them, and writes parts of messages.
 package text
 
 import (

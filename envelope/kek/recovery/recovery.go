@@ -193,7 +193,7 @@ func Combine(shares []Share) (kek.Root, error) {
 		if len(shares) > 0 {
 			need = shares[0].Threshold
 		}
-		return kek.Root{}, fmt.Errorf("%w: there are %d, and %d are needed", ErrTooFew, len(distinct), need)
+		return kek.Root{}, fmt.Errorf("%w: %d of the %d that are needed", ErrTooFew, len(distinct), need)
 	}
 	var points []secretsharing.Share
 	for number, s := range distinct {

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/objectvault/objectvault/envelope/kek"
+	"github.com/objectvault/objectvault/internal/text"
 )
 
 const (
@@ -54,8 +55,8 @@ func Words(root kek.Root) (string, error) {
 // ParseWords returns the root of 24 words. The case of the letters, and the space and the numbers
 // between the words, do not matter. If a word is unknown, missing or in another place, the error
 // wraps [ErrMalformed].
-func ParseWords(text string) (kek.Root, error) {
-	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return r < 'a' || r > 'z' })
+func ParseWords(s string) (kek.Root, error) {
+	words := strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return r < 'a' || r > 'z' })
 	bits := make([]byte, wordCount*wordBits/8)
 	defer clear(bits)
 	for i, w := range words {
@@ -70,7 +71,7 @@ func ParseWords(text string) (kek.Root, error) {
 		}
 	}
 	if len(words) != wordCount {
-		return kek.Root{}, fmt.Errorf("%w: there are %d words instead of %d", ErrMalformed, len(words), wordCount)
+		return kek.Root{}, fmt.Errorf("%w: it has %s instead of %d", ErrMalformed, text.Count(len(words), "word", "words"), wordCount)
 	}
 	if sum := sha256.Sum256(bits[:rootSize]); bits[rootSize] != sum[0] {
 		return kek.Root{}, fmt.Errorf("%w: the checksum is wrong: a word was replaced, or two words were exchanged", ErrMalformed)

@@ -10,6 +10,7 @@ import (
 
 	"gocloud.dev/blob"
 
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -44,12 +45,12 @@ func checkAudit(ctx context.Context, source string, s vault.Setting, cloud vault
 		return Line{check, Warning, where + ", but there is no record yet", "wait for the delivery, which takes minutes to hours; if nothing comes, check the permission of the delivery"}
 	}
 	age := time.Since(newest)
-	text := fmt.Sprintf("%s; the newest record was delivered %s ago", where, age.Round(time.Second))
+	message := fmt.Sprintf("%s; the newest record was delivered %s ago", where, age.Round(time.Second))
 	if age > oldRecord {
-		text = fmt.Sprintf("%s; the newest record was delivered %d days ago, although the requests of this check are recorded, too", where, int(age/(24*time.Hour)))
-		return Line{check, Warning, text, "check the permission of the delivery"}
+		message = fmt.Sprintf("%s; the newest record was delivered %s ago, although the requests of this check are recorded, too", where, text.Count(int(age/(24*time.Hour)), "day", "days"))
+		return Line{check, Warning, message, "check the permission of the delivery"}
 	}
-	return Line{Check: check, Status: OK, Message: text}
+	return Line{Check: check, Status: OK, Message: message}
 }
 
 // oldRecord is the age of the newest record from which the delivery has probably stopped.

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/lifecycle"
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -74,14 +75,14 @@ func coversTenants(r lifecycle.Rule) (all, some bool) {
 // removedBy describes the objects that a rule removes.
 func removedBy(r lifecycle.Rule) (all []string) {
 	if n := r.Noncurrent; n != nil && n.NoncurrentDays > 0 {
-		text := fmt.Sprintf("old versions expire after %d days", n.NoncurrentDays)
+		rule := "old versions expire after " + text.Count(n.NoncurrentDays, "day", "days")
 		if n.Newer > 0 {
-			text += fmt.Sprintf(", except the newest %d", n.Newer)
+			rule += fmt.Sprintf(", except the newest %d", n.Newer)
 		}
-		all = append(all, text)
+		all = append(all, rule)
 	}
 	if x := r.Expiration; x != nil && x.Days > 0 {
-		all = append(all, fmt.Sprintf("objects expire after %d days", x.Days))
+		all = append(all, "objects expire after "+text.Count(x.Days, "day", "days"))
 	} else if x != nil && x.Date != "" {
 		date, _, _ := strings.Cut(x.Date, "T")
 		all = append(all, "objects expire on "+date)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/objectvault/objectvault/conformance/probe"
 	"github.com/objectvault/objectvault/internal/linger"
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -63,7 +64,7 @@ func (e *checker) cleanUp(ctx context.Context) {
 		f = found(Warning, "some test objects may be left: %s", strings.Join(left, "; ")).
 			hinted("ask the owner of the bucket to remove them; no other object has such a name")
 	case old > 0:
-		f = found(Warning, "%d old versions are left in the history under %s", old, strings.Join(places, " and ")).
+		f = found(Warning, "%s left in the history under %s", text.Count(old, "old version is", "old versions are"), strings.Join(places, " and ")).
 			hinted("add a lifecycle rule for old versions, or ask the owner of the bucket to delete them permanently; this identity has no permission to do so")
 	}
 	e.publish(Line{Check: "cleanup", Status: f.status, Message: f.message, Hint: f.hint})

@@ -631,7 +631,7 @@ func TestInFewWords(t *testing.T) {
 			return s
 		}},
 		{"an answer that is explained", "own-put", "put under your prefix: permission denied: S3 PutObject: 403 AccessDenied, request tx1", refusing("AccessDenied")},
-		{"a history", "history", `.past.enc" has 1 versions, want 5)`, func(_ *testing.T, s *vault.Store) *vault.Store {
+		{"a history", "history", `.past.enc" has 1 version, want 5)`, func(_ *testing.T, s *vault.Store) *vault.Store {
 			s.History = forgetful{s.History}
 			return s
 		}},

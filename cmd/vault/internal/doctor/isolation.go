@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/objectvault/objectvault/conformance/probe"
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -41,12 +42,12 @@ func (e *checker) reportWhole(ctx context.Context) {
 	owner, whose := e.OwnerCredentials(ctx)
 	if owner {
 		e.publish(Line{Check: "isolation", Status: Warning,
-			Message: fmt.Sprintf("these credentials can access the whole bucket, because they belong to its owner (%s): the requests of %d isolation checks were not denied", whose, len(reached)),
+			Message: fmt.Sprintf("these credentials can access the whole bucket, because they belong to its owner (%s): the requests of %s were not denied", whose, text.Count(len(reached), "isolation check", "isolation checks")),
 			Hint:    "let agents use a token: {prog} policy prints the role for the token, and --identity selects the token"})
 		return
 	}
 	e.publish(Line{Check: "isolation", Status: Broken,
-		Message: fmt.Sprintf("%sthese credentials (%s) can access the whole bucket; %d checks show this: %s", brokenPrefix, whose, len(reached), strings.Join(reached, "; ")),
+		Message: fmt.Sprintf("%sthese credentials (%s) can access the whole bucket; %s this: %s", brokenPrefix, whose, text.Count(len(reached), "check shows", "checks show"), strings.Join(reached, "; ")),
 		Hint:    closedHint})
 	e.sum[Broken] += len(reached) - 1
 }

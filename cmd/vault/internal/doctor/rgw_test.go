@@ -143,7 +143,7 @@ func TestRGWIsolated(t *testing.T) {
 	// conditions with an ETag in quotes.
 	check(t, lines, all(doctor.Warning, "history", "create-large", "swap"))
 	check(t, lines, all(doctor.NotProven, purged...)) // tenants may not purge their own objects either
-	if got := lines["history"].Message; !strings.Contains(got, "has 1 versions") {
+	if got := lines["history"].Message; !strings.Contains(got, "has 1 version,") {
 		t.Errorf("history: %s", got)
 	}
 	w.empty(t)

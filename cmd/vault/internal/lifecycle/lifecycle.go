@@ -3,10 +3,11 @@ package lifecycle
 
 import (
 	"encoding/xml"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/objectvault/objectvault/internal/text"
 )
 
 // A Rule is a rule of a lifecycle configuration.
@@ -92,7 +93,7 @@ type Object struct {
 // the rule, such as "30 days after it was written". The time is zero if there is none. The bucket deletes
 // the object later: S3 at midnight UTC, COS within a day or two. A rule with a condition on tags does not
 // count, because vault sets none, and neither does one on a size that is not known.
-func Expiry(rules []Rule, o Object) (at time.Time, text string) {
+func Expiry(rules []Rule, o Object) (at time.Time, reason string) {
 	for _, r := range rules {
 		c, ok := r.conditions()
 		switch {
@@ -105,13 +106,13 @@ func Expiry(rules []Rule, o Object) (at time.Time, text string) {
 		var when time.Time
 		var why string
 		if days := r.Expiration.Days; days > 0 {
-			when, why = o.Modified.UTC().AddDate(0, 0, days), fmt.Sprintf("%d days after it was written", days)
+			when, why = o.Modified.UTC().AddDate(0, 0, days), text.Count(days, "day", "days")+" after it was written"
 		} else if date, err := time.Parse(time.RFC3339, r.Expiration.Date); err == nil {
 			when, why = date, "on a fixed date"
 		}
 		if !when.IsZero() && (at.IsZero() || when.Before(at)) {
-			at, text = when.UTC(), why
+			at, reason = when.UTC(), why
 		}
 	}
-	return at, text
+	return at, reason
 }

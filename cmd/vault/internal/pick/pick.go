@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/usage"
+	"github.com/objectvault/objectvault/internal/text"
 )
 
 // A Match is a secret in an output. The other bytes of the output are no secret.
@@ -107,7 +108,7 @@ func (p Pattern) Find(output []byte) ([]Match, error) {
 			n = len(lines) + p.line
 		}
 		if n < 0 || n >= len(lines) {
-			return nil, fmt.Errorf("%w: it has %d lines", ErrNone, len(lines))
+			return nil, fmt.Errorf("%w: it has %s", ErrNone, text.Count(len(lines), "line", "lines"))
 		}
 		all = []Match{bytes.TrimSuffix(lines[n], []byte("\r"))}
 	default:
