@@ -20,7 +20,7 @@ func newCommand(line string, o *SourceOptions) (*source, error) {
 		case err == nil:
 			return text, nil
 		case errors.Is(err, command.ErrStart):
-			return nil, invalidToken("%v", err)
+			return nil, &MissingError{"exec", argv[0], err}
 		case errors.Is(err, command.ErrTooLong):
 			return nil, fmt.Errorf("%w: %w", ErrTokenInvalid, errTooLong)
 		}

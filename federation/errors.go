@@ -28,6 +28,19 @@ var (
 	ErrLoginFile = errors.New("unusable login file")
 )
 
+// A MissingError means that a source has no token now: its file cannot be opened, its variable is not
+// set, or its command cannot be started. It wraps [ErrTokenInvalid].
+type MissingError struct {
+	Kind string // file, env, exec or github
+	Name string // of the file, the variable or the command; empty for github
+	Err  error
+}
+
+func (e *MissingError) Error() string { return ErrTokenInvalid.Error() + ": " + e.Err.Error() }
+
+// Unwrap returns [ErrTokenInvalid] and Err.
+func (e *MissingError) Unwrap() []error { return []error{ErrTokenInvalid, e.Err} }
+
 // A LoginExpiredError means that a login exists but has expired. It wraps [fs.ErrNotExist].
 type LoginExpiredError struct {
 	At     time.Time

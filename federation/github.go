@@ -27,7 +27,7 @@ func newGitHub(audience string, o *SourceOptions) (*source, error) {
 	return &source{"github", o.timeout(), func(ctx context.Context) ([]byte, error) {
 		address, token := o.getenv("ACTIONS_ID_TOKEN_REQUEST_URL"), o.getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 		if address == "" || token == "" {
-			return nil, invalidToken("ACTIONS_ID_TOKEN_REQUEST_URL and ACTIONS_ID_TOKEN_REQUEST_TOKEN are not set: github: works only in a GitHub Actions job with permissions: id-token: write")
+			return nil, &MissingError{"github", "", errNoJob}
 		}
 		u, err := url.Parse(address)
 		if err != nil || checkBearerURL(u) != nil {

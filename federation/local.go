@@ -28,7 +28,9 @@ func newFile(path string, o *SourceOptions) (*source, error) {
 		switch {
 		case err == nil:
 			return b, nil
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, errNoFile), errors.Is(err, errTooLong):
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, errNoFile):
+			return nil, &MissingError{"file", path, err}
+		case errors.Is(err, errTooLong):
 			return nil, fmt.Errorf("%w: %w", ErrTokenInvalid, err)
 		default:
 			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -36,7 +38,11 @@ func newFile(path string, o *SourceOptions) (*source, error) {
 	}}, nil
 }
 
-var errNoFile = errors.New("not a regular file or a pipe")
+var (
+	errNoFile = errors.New("not a regular file or a pipe")
+	errNotSet = errors.New("the variable is not set")
+	errNoJob  = errors.New("ACTIONS_ID_TOKEN_REQUEST_URL and ACTIONS_ID_TOKEN_REQUEST_TOKEN are not set: github: works only in a GitHub Actions job with permissions: id-token: write")
+)
 
 // maxText is the length of the longest token with a byte order mark and a newline.
 const maxText = maxToken + 5
@@ -91,7 +97,7 @@ func newVariable(name string, o *SourceOptions) (*source, error) {
 	return &source{"env:" + name, o.timeout(), func(context.Context) ([]byte, error) {
 		value := o.getenv(name)
 		if value == "" {
-			return nil, invalidToken("the variable is not set")
+			return nil, &MissingError{"env", name, errNotSet}
 		}
 		return []byte(value), nil
 	}}, nil

@@ -174,6 +174,25 @@ func TestFileThroughOptions(t *testing.T) {
 	}
 }
 
+// TestMissing: the error of a source without a token names what is missing.
+func TestMissing(t *testing.T) {
+	o := &federation.SourceOptions{Getenv: func(string) string { return "" }}
+	for spec, want := range map[string]federation.MissingError{
+		"env:ABSENT":                  {Kind: "env", Name: "ABSENT"},
+		"file:/no/such/file":          {Kind: "file", Name: "/no/such/file"},
+		"exec:/no/such/program a":     {Kind: "exec", Name: "/no/such/program"},
+		"github:":                     {Kind: "github"},
+		"broker+https://host.example": {Kind: "env", Name: "OBJECTVAULT_BROKER_SESSION"},
+		"broker+https://host.example?session=file:/no/such/file": {Kind: "file", Name: "/no/such/file"},
+	} {
+		_, err := parseSource(t, spec, o).Token(t.Context())
+		var missing *federation.MissingError
+		if !errors.As(err, &missing) || missing.Kind != want.Kind || missing.Name != want.Name || !errors.Is(err, federation.ErrTokenInvalid) {
+			t.Errorf("%s: %v", spec, err)
+		}
+	}
+}
+
 func TestVariable(t *testing.T) {
 	env := map[string]string{"TOKEN": jwt(`{"sub":"a"}`) + "\n", "WRONG": hidden}
 	o := &federation.SourceOptions{Getenv: func(name string) string { return env[name] }}

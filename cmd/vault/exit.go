@@ -12,6 +12,7 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/migrate"
 	"github.com/objectvault/objectvault/cmd/vault/internal/usage"
 	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -218,6 +219,10 @@ var reasonHints = map[vault.Reason]struct{ any, aws, tencent, fallback string }{
 
 // reasonHint returns the hint for the cause of err, or "".
 func reasonHint(err error) string {
+	var missing *federation.MissingError
+	if errors.As(err, &missing) {
+		return missingHint(missing)
+	}
 	var cause *vault.Cause
 	if !errors.As(err, &cause) {
 		return ""
@@ -234,6 +239,19 @@ func reasonHint(err error) string {
 		text = h.fallback
 	}
 	return strings.ReplaceAll(text, "{detail}", cause.Detail)
+}
+
+// missingHint returns the hint for a source of tokens that has none now.
+func missingHint(e *federation.MissingError) string {
+	switch e.Kind {
+	case "file":
+		return "check the path and the permissions of " + e.Name + ", or write the token to this file"
+	case "env":
+		return "set the variable " + e.Name
+	case "exec":
+		return "check the path of the command: " + e.Name
+	}
+	return "run the command in a GitHub Actions job with permissions: id-token: write, or set --identity to another source"
 }
 
 // seenHint returns the hint for an object that is older than the one that was seen, or gone.

@@ -48,7 +48,7 @@ func (i *identity) prepare(ctx context.Context) error {
 	var err error
 	if i.set.Identity.Text != "" {
 		if i.source, err = i.Source(i.set.Identity.Text); err != nil {
-			return fmt.Errorf("%w: %s: %w", usage.ErrUsage, i.set.Identity.From, err)
+			return tagged{from(i.set.Identity, err), usage.ErrUsage}
 		}
 	}
 	i.loadLogin(ctx)
