@@ -54,7 +54,10 @@ func (badEnrolment) Unwrap() error { return kek.ErrKeyFile }
 
 // check returns an error if e cannot be the record of a source.
 func (e *Enrolment) check() error {
-	if e.Version != enrolmentVersion {
+	switch {
+	case e.Version < 1:
+		return fmt.Errorf("%w: it is not a record, because it has no version", ErrEnrolment)
+	case e.Version > enrolmentVersion:
 		return fmt.Errorf("%w: version %d needs a newer vault", ErrEnrolment, e.Version)
 	}
 	parts := e.parts()

@@ -178,6 +178,12 @@ func TestDamagedEnrolment(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	for version, newer := range map[any]bool{nil: false, 0: false, -1: false, 2: true} { // nil: it has none
+		_, err := vaulturl.ParseEnrolment(edit("version", version))
+		if !errors.Is(err, vaulturl.ErrEnrolment) || strings.Contains(err.Error(), "needs a newer vault") != newer {
+			t.Errorf("version %v: %v", version, err)
+		}
+	}
 	if err := errors.Join(os.WriteFile(e.Path, good, 0o600), os.Chmod(e.Path, 0o620)); err != nil {
 		t.Fatal(err)
 	}
