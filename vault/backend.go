@@ -16,6 +16,7 @@ import (
 	"gocloud.dev/gcerrors"
 
 	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/internal/bloberr"
 )
 
 // A backend sends the requests of a Vault to its Store. Each method is one request, or one
@@ -381,7 +382,7 @@ func status(err error) string {
 // those of the envelope, of the caller's reader, and a cancelled context, unless the store
 // knows the effect of the request.
 func (b *backend) explain(err error) error {
-	err, done := explainOurs(err)
+	err, done := explainOurs(bloberr.Plain(err))
 	switch {
 	case done:
 		return err

@@ -82,6 +82,9 @@ const (
 	// StoreKey means that the KMS key that encrypts the bucket cannot be used. It also occurs with
 	// [ErrRefused] and [ErrUnavailable].
 	StoreKey
+	// NotPlain means that something in the directory of a store is neither a file nor a directory as the
+	// store creates them, such as a symbolic link.
+	NotPlain
 
 	// Reasons that occur with [ErrUnauthenticated].
 	NoCredentials       // no credentials were found

@@ -210,7 +210,7 @@ func newCopier(ctx context.Context, dst, src *Vault, o *CopyOptions) (*copier, e
 		c.opener = dst
 	}
 	if dst.scope.ReadOnly {
-		return nil, c.atDestination(fmt.Errorf("%w: this vault is read-only", ErrPermission))
+		return nil, c.atDestination(fmt.Errorf("%w: this vault is read-only", ErrScope))
 	}
 	if err := src.connect(ctx); err != nil {
 		return nil, c.atSource(err)

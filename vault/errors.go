@@ -24,6 +24,9 @@ var (
 	// ErrPermission means that the store knows the caller and denies the request, or that the
 	// operation is outside the [Scope] of the Vault.
 	ErrPermission = errors.New("permission denied")
+	// ErrScope means that the operation is outside the [Scope] of the Vault. It matches
+	// [ErrPermission].
+	ErrScope error = &sentinel{"permission denied", ErrPermission}
 	// ErrUnauthenticated means that there are no valid credentials: none were found, they have
 	// expired, or the service rejected them.
 	ErrUnauthenticated = errors.New("not authenticated")

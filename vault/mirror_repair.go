@@ -182,7 +182,7 @@ func (v *Vault) Repair(ctx context.Context, o *RepairOptions) iter.Seq2[Repaired
 			return
 		}
 		if v.scope.ReadOnly {
-			fail("", fmt.Errorf("%w: this vault is read-only", ErrPermission))
+			fail("", fmt.Errorf("%w: this vault is read-only", ErrScope))
 			return
 		}
 		for _, m := range v.mirrors() {

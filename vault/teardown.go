@@ -94,7 +94,7 @@ func (v *Vault) teardown(ctx context.Context, o *TeardownOptions) (result Teardo
 		return result, err
 	}
 	if v.scope.Names != nil || v.scope.ReadOnly {
-		return result, fmt.Errorf("%w: teardown needs a vault without a scope", ErrPermission)
+		return result, fmt.Errorf("%w: teardown needs a vault without a scope", ErrScope)
 	}
 	pending, err := v.holdPending(ctx, "", o.AllCollections)
 	if err != nil {

@@ -844,9 +844,9 @@ func (v *Vault) info(name Name, h *envelope.Header, m envelope.Metadata) Info {
 func (s Scope) Check(name Name, write bool) error {
 	switch {
 	case s.Names != nil && !slices.Contains(s.Names, name):
-		return fmt.Errorf("%w: the name is outside the scope of this vault", ErrPermission)
+		return fmt.Errorf("%w: the name is outside the scope of this vault", ErrScope)
 	case write && s.ReadOnly:
-		return fmt.Errorf("%w: this vault is read-only", ErrPermission)
+		return fmt.Errorf("%w: this vault is read-only", ErrScope)
 	}
 	return nil
 }

@@ -119,7 +119,8 @@ var outcomes = []struct {
 	{errNoPassphrase, exitUnauthenticated, "unauthenticated", "run {prog} in a terminal, or set OBJECTVAULT_PASSPHRASE_FILE, OBJECTVAULT_PASSPHRASE_COMMAND or OBJECTVAULT_PASSPHRASE"},
 	{envelope.ErrUnauthenticated, exitUnauthenticated, "unauthenticated", "get new credentials for the key source and try again"},
 	{vault.ErrUnauthenticated, exitUnauthenticated, "unauthenticated", "get new credentials and try again"},
-	{vault.ErrPermission, exitDenied, "denied", "check scope and read_only in the profile, and the permissions of the store or its files"},
+	{vault.ErrScope, exitDenied, "denied", "check scope and read_only in the profile"},
+	{vault.ErrPermission, exitDenied, "denied", "check the permissions of the store or its files"},
 	{vault.ErrNoSpace, exitFailure, "no_space", "nothing was changed; free some space and try again"},
 	{vault.ErrConflict, exitConflict, "conflict", "check the new value with {vault} stat {name}, then try again: another writer changed it"},
 	{vault.ErrExist, exitConflict, "exists", ""},
@@ -158,6 +159,7 @@ var reasonHints = map[vault.Reason]struct{ any, aws, tencent, fallback string }{
 	vault.Locked:               {any: "wait until the retention period of the object ends"},
 	vault.PathStyle:            {any: "use the bucket's own endpoint, such as https://BUCKET.cos.REGION.myqcloud.com"},
 	vault.TenantMismatch:       {any: "omit --tenant, or use a token of that tenant"},
+	vault.NotPlain:             {any: "remove what the message names: a store has only the files and directories that {prog} creates"},
 	vault.VersioningUnreadable: {any: "allow name/cos:GetBucketVersioning, as in the policies that {prog} policy tencent prints"},
 
 	vault.StoreKey: {

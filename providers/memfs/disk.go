@@ -108,7 +108,7 @@ func (d *rootDisk) odd(name string, fi fs.FileInfo) error {
 	if fi.Mode().Type() == fs.ModeSymlink {
 		what = "a symbolic link, which is not allowed in a store"
 	}
-	return fmt.Errorf("%w: %s is %s: remove it", vault.ErrPermission, d.abs(name), what)
+	return &vault.Cause{Sentinel: vault.ErrPermission, Reason: vault.NotPlain, Message: fmt.Sprintf("%s is %s: remove it", d.abs(name), what)}
 }
 
 func (d *rootDisk) lstat(name string) (fs.FileInfo, error) {

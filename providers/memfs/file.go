@@ -222,7 +222,7 @@ func (s *files) checkDir(name string, check func(name string, fi fs.FileInfo) er
 		return err
 	}
 	if !fi.IsDir() {
-		return fmt.Errorf("%w: %s is not a directory", vault.ErrPermission, s.abs(name))
+		return &vault.Cause{Sentinel: vault.ErrPermission, Reason: vault.NotPlain, Message: s.abs(name) + " is not a directory"}
 	}
 	if err := checkOwner(s.abs(name), fi); err != nil {
 		return err

@@ -48,7 +48,6 @@ func failureOf(err error) *failure {
 	if errors.As(err, &f) {
 		return f
 	}
-	var cause *vault.Cause
 	f = &failure{status: http.StatusInternalServerError, code: "internal", message: err.Error()}
 	switch {
 	case errors.Is(err, vault.ErrUnsure):
@@ -57,10 +56,10 @@ func failureOf(err error) *failure {
 		f.status, f.code, f.retryAfter = http.StatusServiceUnavailable, "unavailable", storeRetry
 	case isAny(err, vault.ErrUnauthenticated, vault.ErrRefused, envelope.ErrUnauthenticated, envelope.ErrDenied):
 		f.status, f.code = http.StatusBadGateway, "store_refused"
-	case errors.Is(err, vault.ErrPermission) && errors.As(err, &cause): // the store denied the request
-		f.status, f.code = http.StatusBadGateway, "store_refused"
-	case errors.Is(err, vault.ErrPermission): // the vault.Scope denied it
+	case errors.Is(err, vault.ErrScope):
 		f.status, f.code = http.StatusForbidden, "forbidden"
+	case errors.Is(err, vault.ErrPermission): // the store denied the request
+		f.status, f.code = http.StatusBadGateway, "store_refused"
 	case errors.Is(err, vault.ErrNotFound):
 		f.status, f.code = http.StatusNotFound, "not_found"
 	case errors.Is(err, vault.ErrInvalidName), errors.Is(err, vault.ErrLegacyLimit):

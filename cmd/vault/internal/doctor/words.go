@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/objectvault/objectvault/conformance/probe"
+	"github.com/objectvault/objectvault/internal/bloberr"
 	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -37,6 +38,10 @@ func described(st *vault.Store, err error) string {
 func splitError(err error) (before string, _ error) {
 	for {
 		var below error
+		if driver := bloberr.Driver(err); driver != nil {
+			err = driver
+			continue
+		}
 		switch e := err.(type) {
 		case interface{ Unwrap() error }:
 			below = e.Unwrap()
@@ -52,9 +57,7 @@ func splitError(err error) (before string, _ error) {
 		if !ok {
 			return before, err
 		}
-		if !strings.HasPrefix(words, "blob (") {
-			before += words + ": "
-		}
+		before += words + ": "
 		err = below
 	}
 }
