@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -121,6 +122,8 @@ func get(ctx context.Context, u *ui, v *vault.Vault, name vault.Name, o getOptio
 			return hint(about(name, fmt.Errorf("writing %s: %w", o.file, err)), "omit -o to write to standard output, and redirect it")
 		case errors.Is(err, errForeignLink), errors.Is(err, errSharedLink):
 			return hint(about(name, fmt.Errorf("writing %s: %w", o.file, err)), "use the path of the file itself, or of a file in your own directory")
+		case errors.Is(err, fs.ErrNotExist):
+			return hint(about(name, fmt.Errorf("writing %s: %w", o.file, plain(err))), "create the directory of the file first")
 		case err != nil:
 			return about(name, fmt.Errorf("writing %s: %w", o.file, plain(err)))
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 	"strings"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
@@ -122,10 +123,13 @@ func (s *session) recoveryFiles(prefix string, texts []string, print string, thr
 			for _, written := range paths { // shares of different calls do not belong together
 				s.removeFile(written)
 			}
-			if errors.Is(err, fs.ErrExist) {
+			switch {
+			case errors.Is(err, fs.ErrExist):
 				return hint(tagged{fmt.Errorf("%s exists", path), vault.ErrExist}, "choose another name with --output")
+			case noDir(filepath.Dir(path)):
+				return hint(usagef("--output: there is no directory %s", filepath.Dir(path)), "create the directory, or choose another name with --output")
 			}
-			return err
+			return fmt.Errorf("writing %s: %w", path, plain(err))
 		}
 		paths = append(paths, path)
 	}

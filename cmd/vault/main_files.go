@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"syscall"
 
 	"github.com/objectvault/objectvault/internal/durable"
 )
@@ -108,6 +109,15 @@ func userHome() string {
 }
 
 func canSync(dir string) bool { return !durable.NoSync(durable.SyncDir(dir)) }
+
+// noDir reports whether there is no directory of this name.
+func noDir(name string) bool {
+	info, err := os.Stat(name)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir()
+}
+
+// isAddressInUse reports whether another process listens on an address.
+func isAddressInUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }
 
 // writeNew creates a file, and its directory if it is missing. It replaces no file.
 func writeNew(name string, text []byte) error {

@@ -242,6 +242,8 @@ func (p *plan) open(ctx context.Context) (*vault.Store, error) {
 		return vaulturl.OpenStore(ctx, "mem://", nil)
 	case errors.Is(err, vaulturl.ErrNoStore):
 		return nil, hint(err, "check the URL, and check that the disk is mounted; {vault} put creates a new store")
+	case errors.Is(err, vault.ErrConfig) && p.Scheme == "file":
+		return nil, hint(err, "check the URL: it must be that of a directory")
 	case err == nil && p.Scheme == "mem" && !p.session.quiet:
 		p.session.note("the contents of mem:// are lost when this command ends")
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/objectvault/objectvault/agentkeys"
 	"github.com/objectvault/objectvault/cmd/vault/internal/argv"
 	"github.com/objectvault/objectvault/cmd/vault/internal/credserver"
+	"github.com/objectvault/objectvault/cmd/vault/internal/usage"
 	"github.com/objectvault/objectvault/vault"
 	"github.com/objectvault/objectvault/vault/spool"
 )
@@ -161,6 +163,9 @@ func (s *session) newToken(ctx context.Context) error {
 		}
 	}
 	token, err := credserver.NewToken(ctx, file, g)
+	if err != nil && noDir(filepath.Dir(file)) {
+		return hint(usagef("--tokens: there is no directory %s", filepath.Dir(file)), "create the directory first")
+	}
 	if err != nil {
 		return err
 	}
@@ -254,7 +259,14 @@ func (s *session) listeners(ctx context.Context, withoutTokens bool) ([]net.List
 		}
 		return listeners, err
 	}
-	return credserver.Listen(ctx, address)
+	listeners, err = credserver.Listen(ctx, address)
+	switch {
+	case isAddressInUse(err):
+		return nil, hint(err, "choose another address with --listen, or stop the process that uses this one")
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, hint(tagged{err, usage.ErrUsage}, "create the directory of the socket first")
+	}
+	return listeners, err
 }
 
 // syncInBackground sends what waits in the spool and for the mirrors, until stop is called.

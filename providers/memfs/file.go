@@ -57,8 +57,8 @@ type files struct {
 func openFiles(ctx context.Context, c Config) (*files, error) {
 	fi, err := os.Stat(c.Dir)
 	switch {
-	case err == nil && !fi.IsDir():
-		return nil, &fs.PathError{Op: "open", Path: c.Dir, Err: errNotDir}
+	case err == nil && !fi.IsDir(), errors.Is(err, errNotDir):
+		return nil, fmt.Errorf("%w: %w", vault.ErrConfig, &fs.PathError{Op: "open", Path: c.Dir, Err: errNotDir})
 	case errors.Is(err, fs.ErrNotExist) && !c.MustExist:
 		if err := durable.MakeDir(c.Dir); err != nil {
 			return nil, classify(err)

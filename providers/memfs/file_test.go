@@ -271,7 +271,7 @@ func TestForeignDirectories(t *testing.T) {
 			if err := errors.Join(os.Remove(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
 				t.Fatal(err)
 			}
-		}, errNotDir, "open DIR: not a directory"},
+		}, vault.ErrConfig, "open DIR: not a directory"},
 		{".objectvault is a file", make(meta + "="), vault.ErrPermission, "DIR/.objectvault is not a directory"},
 		{".objectvault is a link", func(t *testing.T, dir string) {
 			make("../elsewhere")(t, dir)

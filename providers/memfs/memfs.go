@@ -103,7 +103,7 @@ var errNoStore = fmt.Errorf("%w: %w", vault.ErrUnavailable, ErrNoStore)
 
 // Open opens the store that c describes, and creates it if necessary. The caller must close it.
 // Open fails if the directory has other content than a store, or if other users may write to it. It
-// then leaves the directory unchanged.
+// then leaves the directory unchanged. If c.Dir is not a directory, the error wraps [vault.ErrConfig].
 func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	if c.Dir == "" {
 		if c.Memory == nil {
