@@ -33,12 +33,12 @@ func TestIsolationBroken(t *testing.T) {
 	}{
 		{
 			false, "BROKEN      ISOLATION BROKEN: an object\\x1b[2J was read\n            hint: vault policy check\n",
-			"vault: doctor: ISOLATION BROKEN: objects of other tenants were accessible in 1 checks\n" +
+			"vault: doctor: ISOLATION BROKEN: objects of other tenants were accessible in 1 check\n" +
 				"vault: hint: store no secrets here until vault doctor succeeds; vault policy check finds weaknesses in the policies\n",
 		},
 		{
 			true, `{"check":"isolation-get","status":"broken","message":"ISOLATION BROKEN: an object\u001b[2J was read","hint":"vault policy check"}` + "\n",
-			`{"error":{"code":1,"kind":"isolation_broken","op":"doctor","message":"ISOLATION BROKEN: objects of other tenants were accessible in 1 checks",` +
+			`{"error":{"code":1,"kind":"isolation_broken","op":"doctor","message":"ISOLATION BROKEN: objects of other tenants were accessible in 1 check",` +
 				`"hint":"store no secrets here until vault doctor succeeds; vault policy check finds weaknesses in the policies"}}` + "\n",
 		},
 	} {
