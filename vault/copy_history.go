@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/internal/text"
 )
 
 // With Versions, Copy writes the versions of a name in the order in which they were written. If the
@@ -95,7 +96,7 @@ func (c *copier) append(ctx context.Context, p pair, versions []Version, first b
 		done.Versions++
 	}
 	if damaged > 0 {
-		return c.atSource(fmt.Errorf("%w: %d of its versions are damaged or no envelopes, and were not copied", envelope.ErrFormat, damaged))
+		return c.atSource(fmt.Errorf("%w: %s", envelope.ErrFormat, text.Count(damaged, "of its versions is damaged or no envelope, and was not copied", "of its versions are damaged or no envelopes, and were not copied")))
 	}
 	return nil
 }

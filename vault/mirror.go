@@ -60,7 +60,7 @@ type QuorumError struct {
 }
 
 func (e *QuorumError) Error() string {
-	return fmt.Sprintf("%d of %d stores have the value: %v", e.Stored, e.Quorum, e.Err)
+	return fmt.Sprintf("the value is in %d of %d stores: %v", e.Stored, e.Quorum, e.Err)
 }
 
 // Unwrap returns Err.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/internal/text"
 )
 
 // A Recipient is one wrapped data key in the header of an object.
@@ -126,7 +127,7 @@ func (v *Vault) PurgeVersions(ctx context.Context, name Name) (purged int, err e
 		return result.Purged, err
 	}
 	if left > 0 {
-		return result.Purged, fmt.Errorf("%w: %d old versions are left: %w", ErrPartial, left, result.Failed[0].Err)
+		return result.Purged, fmt.Errorf("%w: %s left: %w", ErrPartial, text.Count(left, "old version is", "old versions are"), result.Failed[0].Err)
 	}
 	return result.Purged, nil
 }

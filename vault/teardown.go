@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"gocloud.dev/blob"
+
+	"github.com/objectvault/objectvault/internal/text"
 )
 
 // TeardownOptions configures [Vault.Teardown]. With nil or the zero value, Teardown removes the
@@ -152,7 +154,7 @@ func (v *Vault) teardown(ctx context.Context, o *TeardownOptions) (result Teardo
 		}
 	}
 	if result.NotRemoved > 0 {
-		return result, fmt.Errorf("%w: %d objects or versions are left: %w", ErrPartial, result.NotRemoved, result.Failed[0].Err)
+		return result, fmt.Errorf("%w: %s left: %w", ErrPartial, text.Count(result.NotRemoved, "object or version is", "objects or versions are"), result.Failed[0].Err)
 	}
 	return result, nil
 }

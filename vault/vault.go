@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/internal/text"
 )
 
 // A Vault stores and opens the objects of one tenant in one collection.
@@ -391,7 +392,7 @@ func (v *Vault) condition(ctx context.Context, name Name, key string, o *PutOpti
 	case o.IfTag == "" && o.IfRevision != header.Revision:
 		return condition{}, fmt.Errorf("%w: the object has revision %d, not %d", ErrConflict, header.Revision, o.IfRevision)
 	case o.IfTag == "" && o.IfRewrap != int(header.Rewrap):
-		return condition{}, fmt.Errorf("%w: revision %d was rewrapped %d times, not %d times", ErrConflict, header.Revision, header.Rewrap, o.IfRewrap)
+		return condition{}, fmt.Errorf("%w: revision %d was rewrapped %s, not %s", ErrConflict, header.Revision, text.Count(int(header.Rewrap), "time", "times"), text.Count(o.IfRewrap, "time", "times"))
 	case h.tag == "":
 		return condition{}, errNoTag
 	}

@@ -41,6 +41,7 @@ import (
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/internal/filelock"
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -384,7 +385,7 @@ func (l *Log) compact(file string, s *shard) error {
 		return err
 	}
 	if s.damaged > 0 {
-		l.report(file, fmt.Errorf("%s: %d damaged lines were removed; for the names in these lines, older objects are detected only after the next read or write", file, s.damaged))
+		l.report(file, fmt.Errorf("%s: %s removed; for the names in damaged lines, older objects are detected only after the next read or write", file, text.Count(s.damaged, "damaged line was", "damaged lines were")))
 	}
 	return nil
 }
