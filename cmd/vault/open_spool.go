@@ -12,6 +12,7 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/internal/linger"
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/vault"
 	"github.com/objectvault/objectvault/vault/spool"
 	"github.com/objectvault/objectvault/vaulturl"
@@ -198,12 +199,7 @@ func (s *session) noteOld(ctx context.Context, sp *spool.Spool) {
 	}
 }
 
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
+func plural(n int, one, many string) string { return text.Count(n, one, many) }
 
 // notePending mentions a value that is read from the spool.
 func (u *ui) notePending(info vault.Info) {

@@ -71,7 +71,7 @@ func (s *session) remove(ctx context.Context, v *opened, names []vault.Name) err
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("%w: %d of %d names were not removed", errPartial, failed, len(names))
+		return fmt.Errorf("%w: %s not removed", errPartial, plural(failed, fmt.Sprintf("of %d names was", len(names)), fmt.Sprintf("of %d names were", len(names))))
 	}
 	return nil
 }
