@@ -209,15 +209,15 @@ func (v *Vault) sendFirst(ctx context.Context, key string, s *sealing, o *PutOpt
 	return v.publish(ctx, key, how, s)
 }
 
-// sendOlder sends the entries of the name that are older than the entry id. If one of them stays
-// pending, it returns an error: the entry id must then wait, too.
+// sendOlder sends the entries of the name that are older than the entry id, or all if id is empty. If one
+// of them stays pending, it returns an error: the entry id must then wait, too.
 func (v *Vault) sendOlder(ctx context.Context, s *sealing, id string) error {
 	entries, err := v.spool.Entries(ctx, s.ref)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if e.Entry().ID >= id || e.Entry().Refused {
+		if id != "" && e.Entry().ID >= id || e.Entry().Refused {
 			continue
 		}
 		var spooled *SpooledError

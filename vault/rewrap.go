@@ -63,6 +63,10 @@ const (
 // object at the same time, the error wraps [ErrConflict]. If the store has no compare-and-swap, the
 // error wraps [ErrUnsupported], unless NoOtherWriters is set. The other errors are those of
 // [Vault.Get] and [Vault.Put].
+//
+// With [Options].Spool, Rewrap first sends the pending values of the name, which are sealed for the former
+// key sources. If one stays pending, or if Remove is set and one is refused, Rewrap changes nothing, and the
+// error wraps [ErrSpooled].
 func (v *Vault) Rewrap(ctx context.Context, name Name, o *RewrapOptions) (result Rewrapped, err error) {
 	defer wrap(&err, "rewrap", string(name))
 	ctx, op := v.operate(ctx, "rewrap", name)
@@ -81,6 +85,11 @@ func (v *Vault) Rewrap(ctx context.Context, name Name, o *RewrapOptions) (result
 		return Rewrapped{}, err
 	}
 	unfinished := int64(0) // size of the uploads of earlier attempts that may remain
+	if !o.DryRun {
+		if unfinished, err = v.sendPending(ctx, name, len(o.Remove) > 0); err != nil {
+			return Rewrapped{}, withUnfinished(err, unfinished)
+		}
+	}
 	for attempt := 1; ; attempt++ {
 		r, err := v.rewrap(ctx, name, key, o)
 		err = keepUnfinished(err, unfinished, &r.Unfinished)
@@ -89,6 +98,29 @@ func (v *Vault) Rewrap(ctx context.Context, name Name, o *RewrapOptions) (result
 		}
 		unfinished = unfinishedBy(err)
 	}
+}
+
+// sendPending sends the pending values of name. If one stays pending, the error wraps ErrSpooled. If
+// removes is set, a refused value whose envelope is sealed for key sources of the Vault is an error, too:
+// it can still be sent later. unfinished is the size of the uploads that may remain.
+func (v *Vault) sendPending(ctx context.Context, name Name, removes bool) (unfinished int64, err error) {
+	if v.spool == nil {
+		return 0, nil
+	}
+	s := &sealing{ref: v.ref(name)}
+	if err := v.sendOlder(ctx, s, ""); err != nil {
+		return s.unfinished, fmt.Errorf("%w, and must be sent first: %w", ErrSpooled, err)
+	}
+	entries, err := v.spool.Entries(ctx, s.ref)
+	if err != nil {
+		return s.unfinished, err
+	}
+	for _, e := range entries {
+		if e := e.Entry(); removes && e.Refused && !e.Local && !e.Mirrored {
+			return s.unfinished, fmt.Errorf("%w: a refused value of this name is sealed for the former keys", ErrSpooled)
+		}
+	}
+	return s.unfinished, nil
 }
 
 // A rewrapping is one attempt of Rewrap, with the object that was read.
@@ -351,7 +383,9 @@ type RotateOptions struct {
 // former recipient may know the data key, and with it can read the object and forge it. Old versions
 // of the object stay as they are.
 //
-// The write is a compare-and-swap, as for Rewrap.
+// The write is a compare-and-swap, as for Rewrap. With [Options].Spool, Rotate first sends the pending
+// values of the name. If one stays pending, Rotate changes nothing, and the error wraps [ErrSpooled]:
+// otherwise the pending value would be older than the object.
 func (v *Vault) Rotate(ctx context.Context, name Name, o *RotateOptions) (info Info, err error) {
 	defer wrap(&err, "rotate", string(name))
 	ctx, op := v.operate(ctx, "rotate", name)
@@ -366,6 +400,11 @@ func (v *Vault) Rotate(ctx context.Context, name Name, o *RotateOptions) (info I
 	if err != nil {
 		return Info{}, err
 	}
+	left, err := v.sendPending(ctx, name, true)
+	if err != nil {
+		return Info{}, withUnfinished(err, left)
+	}
+	defer func() { info.Unfinished += left }()
 	conditional := v.store.Swap != nil || !o.NoOtherWriters
 	info, tag, err := v.rotate(ctx, name, key, conditional)
 	if !conditional || !errors.Is(err, ErrConflict) {

@@ -78,7 +78,8 @@ func keysCommand(s *session) *cli.Command {
 					"Each object is written only if no other program has changed it meanwhile. Some stores cannot\n"+
 					"guarantee this; they need --no-other-writers. If rewrap is interrupted, run it again: objects that\n"+
 					"already have the requested keys are not written. If rewrap fails for some objects, the exit code\n"+
-					"is 3.\n\n"+
+					"is 3. Values that wait on this machine are sent first, because they have the former keys. If one\n"+
+					"cannot be sent, its name is not changed.\n\n"+
 					"A removed key still opens the old versions of an object; --purge-versions deletes these\n"+
 					"permanently. A person who has read an object before may also know its data key: use\n"+
 					s.prog+" keys rotate if a key was disclosed.\n\n"+

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +40,9 @@ type rewrapper struct {
 	one             func(ctx context.Context, name vault.Name) rewrapLine
 	purge, dryRun   bool
 	changed, failed int
+	// waiting are the names with values in the spool that were not handled yet. Such a value is sealed for
+	// the former keys, and its name may have no object.
+	waiting map[vault.Name]vault.SpoolEntry
 }
 
 func (s *session) keysRewrap(ctx context.Context) error {
@@ -113,7 +118,15 @@ func (s *session) flagSources(ctx context.Context, v *opened, flag string) (sour
 }
 
 func (r *rewrapper) run(ctx context.Context, prefix string) error {
+	if !r.dryRun {
+		r.waiting = r.v.waiting(ctx, prefix)
+	}
 	err := eachEntry(ctx, r.v.Vault, prefix, r.entry, r.show)
+	for _, name := range slices.Sorted(maps.Keys(r.waiting)) {
+		if err == nil {
+			err = r.show(r.entry(ctx, vault.Entry{Name: name}))
+		}
+	}
 	if err == nil || r.changed+r.failed > 0 {
 		verb := "changed"
 		if r.dryRun {
@@ -143,6 +156,9 @@ func (r *rewrapper) entry(ctx context.Context, e vault.Entry) rewrapLine {
 	if line.err == nil && r.purge && !r.dryRun {
 		line.Purged, line.err = r.v.PurgeVersions(ctx, e.Name)
 	}
+	if errors.Is(line.err, vault.ErrSpooled) {
+		line.err = hint(line.err, "run {vault} sync and {vault} spool ls, and then this command again")
+	}
 	if errors.Is(line.err, vault.ErrUnsupported) && !r.c.Bool("no-other-writers") && reasonHint(line.err) == "" {
 		line.err = hint(line.err, "use --no-other-writers while no other program writes these objects")
 	}
@@ -150,6 +166,7 @@ func (r *rewrapper) entry(ctx context.Context, e vault.Entry) rewrapLine {
 }
 
 func (r *rewrapper) show(line rewrapLine) error {
+	delete(r.waiting, line.Name)
 	switch {
 	case line.foreign, errors.Is(line.err, vault.ErrNotFound): // not an object of vault, or removed meanwhile
 		return nil

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/owed"
+	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -58,8 +61,8 @@ func (s *session) addOwed(ctx context.Context, o *opened) (added, left int, caus
 		return 0, 0, nil // there is no place where anything could be remembered
 	}
 	for _, k := range list {
-		if k.Tenant != string(o.Tenant()) {
-			continue
+		if k.Tenant != string(o.Tenant()) || !o.hasSources(k.Missing) {
+			continue // another identity or profile adds the keys
 		}
 		err := s.addKeys(ctx, o, k)
 		if err == nil {
@@ -82,13 +85,26 @@ func (s *session) addKeys(ctx context.Context, o *opened, k owed.Key) error {
 	result, err := v.Rewrap(ctx, vault.Name(k.Name), nil)
 	s.noteUnfinished(result.Name, result.Unfinished)
 	s.unfinished += result.Unfinished
-	if errors.Is(err, vault.ErrNotFound) && !s.waits(ctx, o, k) {
+	if s.waits(ctx, o, k) { // it is sealed for the same keys as the object was
+		return cmp.Or(err, fmt.Errorf("%w: %s", vault.ErrSpooled, k.Name))
+	}
+	if errors.Is(err, vault.ErrNotFound) {
 		return nil // the object was removed
 	}
 	if errors.Is(err, vault.ErrUnsupported) { // sync may run beside other writers, so it does not write without the condition
 		err = hint(err, "while no other program writes %s, run {vault} keys rewrap --no-other-writers %s", k.Name, shellWord(k.Name))
 	}
 	return err
+}
+
+// hasSources reports whether the vault has key sources with all these names.
+func (o *opened) hasSources(names []string) bool {
+	for _, name := range names {
+		if !slices.ContainsFunc(o.sources, func(s envelope.KeySource) bool { return s.Name() == name }) {
+			return false
+		}
+	}
+	return true
 }
 
 // waits reports whether the spool has a value of the object.
