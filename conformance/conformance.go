@@ -104,6 +104,19 @@ type Provider struct {
 	Timeout time.Duration
 }
 
+// closable returns open for stores that may have no Close.
+func closable(open func(context.Context) (*vault.Store, error)) func(context.Context) (*vault.Store, error) {
+	return func(ctx context.Context) (*vault.Store, error) {
+		st, err := open(ctx)
+		if err == nil && st.Close == nil {
+			own := *st
+			own.Close = func() error { return nil }
+			st = &own
+		}
+		return st, err
+	}
+}
+
 // required lists the clauses that every store must support.
 var required = []string{"create", "read-after-write", "errors"}
 
@@ -112,6 +125,13 @@ var required = []string{"create", "read-after-write", "errors"}
 // store breaks. With -short it skips the keys at the top level of the bucket, and all checks
 // without concurrent calls.
 func Run(t *testing.T, p Provider) {
+	if p.Open == nil {
+		t.Fatal("the Provider has no Open")
+	}
+	p.Open = closable(p.Open)
+	if p.Reopen != nil {
+		p.Reopen = closable(p.Reopen)
+	}
 	for _, err := range checkClaims(p.Claims, p.Deviations) {
 		t.Error(err)
 	}

@@ -351,3 +351,27 @@ func checkNamed(t *testing.T, name string) func(context.Context, *fixture) error
 	t.Fatalf("there is no check %q", name)
 	return nil
 }
+
+// TestWithoutClose: a store need not have a Close.
+func TestWithoutClose(t *testing.T) {
+	closes := 0
+	for _, own := range []func() error{nil, func() error { closes++; return nil }} {
+		open := closable(func(ctx context.Context) (*vault.Store, error) {
+			s, err := memfs.Open(ctx, memfs.Config{})
+			if err == nil {
+				s.Close = own
+			}
+			return s, err
+		})
+		store, err := open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	}
+	if closes != 1 {
+		t.Errorf("the Close of the store was called %d times, want 1", closes)
+	}
+}

@@ -52,7 +52,11 @@ type SettingReader interface {
 // Setting returns a setting of the bucket: see [Setting].Name. If the store is not in a cloud, or has no
 // such setting, Document is empty. If the setting could not be read, the error is also in Err.
 func (v *Vault) Setting(ctx context.Context, name string) (Setting, error) {
-	if err := v.connect(ctx); err != nil {
+	err := v.opened()
+	if err == nil {
+		err = v.connect(ctx)
+	}
+	if err != nil {
 		return Setting{Name: name, Err: err}, err
 	}
 	switch cloud := v.store.Cloud.(type) {

@@ -230,7 +230,7 @@ func (b *body) finish(err error) {
 	}
 }
 
-// Close ends the request that is in progress.
+// Close ends the request that is in progress. It must not be called during a Read.
 func (b *body) Close() {
 	if b.finished == nil {
 		b.finish(errClosedReader)

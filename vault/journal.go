@@ -440,6 +440,9 @@ func (v *Vault) Deliver(ctx context.Context, entry Spooled) (Info, error) {
 
 // deliver is Deliver as a part of the delivery d, which may be nil.
 func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info Info, err error) {
+	if entry == nil {
+		return Info{}, fmt.Errorf("%w: the entry is nil", ErrConfig)
+	}
 	name := Name(entry.Entry().Ref.Name)
 	defer wrap(&err, "sync", string(name))
 	ctx, op := v.operate(ctx, "sync", name)
@@ -605,11 +608,10 @@ func (v *Vault) overwriteLater(ctx context.Context, e SpoolEntry) {
 	}
 	for _, later := range entries {
 		l := later.Entry()
-		conditional := l.Create || l.IfTag != "" || l.IfRevision != 0
 		switch {
 		case l.ID <= e.ID || l.Overwrite:
 			continue
-		case l.Refused && e.Ref.Tenant != "", !l.Refused && conditional: // Retry has selected the refused ones
+		case l.Refused && e.Ref.Tenant != "", !l.Refused && l.isConditional(): // Retry has selected the refused ones
 			continue
 		case lockBriefly(ctx, later) != nil:
 			continue

@@ -33,9 +33,9 @@ type Mirror struct {
 	// makes them.
 	Vaults []*Vault
 	// Quorum is the number of stores, with the primary one, that must have a value before Put returns
-	// nil. Otherwise Put returns a [*QuorumError]. 0 means that the primary store must have it. If the
-	// primary store cannot be reached, Quorum mirrors are sufficient for a Put without a condition, if
-	// the Vault has a [Spool].
+	// nil. If fewer have it, Put returns a [*QuorumError], or the error of the primary store if that does not
+	// have the value. 0 means that the primary store must have it. If the primary store cannot be reached,
+	// Quorum mirrors are sufficient for a Put without a condition, if the Vault has a [Spool].
 	Quorum int
 	// Behind, if not nil, is called for each mirror that does not have a change yet. Several goroutines
 	// may call it at once.

@@ -28,10 +28,13 @@ func (v *Vault) pendingOf(ctx context.Context, name Name) Spooled {
 	return nil
 }
 
-// prefersPending reports whether Get should return a pending entry of the given revision. info or
-// err is the result of reading the store.
-func prefersPending(revision int64, info Info, err error) bool {
+// prefersPending reports whether Get should return the pending entry e. info or err is the result of
+// reading the store.
+func prefersPending(e SpoolEntry, info Info, err error) bool {
+	revision := e.Revision
 	switch {
+	case err == nil && len(e.Attempts) == 0 && e.isConditional():
+		return false // it is being sent for the first time, and the store may refuse it
 	case err == nil && info.Legacy != "":
 		return info.Modified.UnixMicro() < revision // both are times
 	case err == nil:
@@ -97,21 +100,30 @@ func (v *Vault) holdPending(ctx context.Context, name Name, allCollections bool)
 	if allCollections {
 		ref.Collection = ""
 	}
-	entries, err := v.spool.Entries(ctx, ref)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		if e.Entry().Refused {
-			continue
-		}
-		switch err := lockWithin(ctx, e, lockTime); {
-		case errors.Is(err, ErrNotFound):
-		case err != nil:
+	// A list can miss an entry that another process is sealing again under a new id. So it must find nothing
+	// new twice.
+	ids := make(map[string]bool)
+	for stable := 0; stable < 2; stable++ {
+		entries, err := v.spool.Entries(ctx, ref)
+		if err != nil {
 			held.release()
 			return nil, err
-		default:
-			held = append(held, e)
+		}
+		for _, e := range entries {
+			if id := e.Entry().ID; e.Entry().Refused || ids[id] {
+				continue
+			}
+			stable = -1
+			switch err := lockWithin(ctx, e, lockTime); {
+			case errors.Is(err, ErrNotFound): // sent, or sealed again
+			case err != nil:
+				held.release()
+				return nil, err
+			case e.Entry().Refused:
+				e.Unlock()
+			default:
+				held, ids[e.Entry().ID] = append(held, e), true
+			}
 		}
 	}
 	return held, nil

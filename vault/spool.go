@@ -91,6 +91,8 @@ type SpoolEntry struct {
 	Unsent bool
 }
 
+func (e SpoolEntry) isConditional() bool { return e.Create || e.IfTag != "" || e.IfRevision != 0 }
+
 // A SpoolAttempt is one attempt to send an entry.
 type SpoolAttempt struct {
 	Time    time.Time

@@ -199,6 +199,9 @@ func (v *Vault) Tenant() Tenant { return v.tenant }
 // VaultID returns the [Options].VaultID of the Vault, which may be empty.
 func (v *Vault) VaultID() string { return v.id }
 
+// Spool returns [Options].Spool.
+func (v *Vault) Spool() Spool { return v.spool }
+
 // Collection returns the collection of the Vault.
 func (v *Vault) Collection() Collection { return v.collection }
 
@@ -250,7 +253,8 @@ type PutOptions struct {
 	Expires     time.Time
 	Labels      map[string]string
 	// Spool selects whether Put first saves the value on this machine. The zero value saves it if
-	// the Vault has an [Options].Spool.
+	// the Vault has an [Options].Spool. Use [SpoolOff] for a loop of compare-and-swaps that can compute its
+	// value again: otherwise each value that loses is kept in the spool.
 	Spool SpoolMode
 	// Replaces, if not nil, is an entry of [Options].Spool that has the same value, such as one that was saved
 	// before the tenant was known. The caller holds its lock. The entry that Put adds to the spool takes its
@@ -263,7 +267,8 @@ type PutOptions struct {
 
 // Put seals value and stores it under name. If it fails, nothing was stored, unless the error wraps
 // [ErrUnsure]. Then the outcome is unknown, and the value may appear in the store later. When ctx
-// ends during a request, Put may take 5 more seconds to find out the outcome and to clean up.
+// ends during a request, Put may take 5 more seconds to find out the outcome and to clean up. It also waits
+// until a Read of value that is in progress has returned.
 //
 // Put holds a value of up to 1 MiB in memory, and retries the write if the store does not respond.
 // If the store supports conditional writes, a retry never replaces a value that another writer
@@ -298,6 +303,9 @@ func (v *Vault) Put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 	defer o.Replaces.Unlock()
 	if v.spool == nil || o.Spool == SpoolOff {
 		return Info{}, fmt.Errorf("%w: Replaces needs a spool", ErrConfig)
+	}
+	if own, ref := v.ref(name), o.Replaces.Entry().Ref; ref.Tenant != "" && ref != own || ref.Tenant == "" && ref != (envelope.Ref{Vault: own.Vault, Collection: own.Collection, Name: own.Name}) {
+		return Info{}, fmt.Errorf("%w: Replaces is an entry of another name, tenant, collection or vault", ErrConfig)
 	}
 	info, err = v.put(ctx, name, newSource(ctx, value), o)
 	return info, v.finishReplaced(ctx, o.Replaces, err)
@@ -403,6 +411,9 @@ func (v *Vault) condition(ctx context.Context, name Name, key string, o *PutOpti
 // a Put with IfTag or IfRevision would store nothing. It opens a deferred store, and sends no other
 // request. Some servers refuse every condition all the same: then Put fails with [ErrConflict].
 func (v *Vault) CheckSwap(ctx context.Context) error {
+	if err := v.opened(); err != nil {
+		return err
+	}
 	if err := v.connect(ctx); err != nil {
 		return err
 	}
@@ -487,7 +498,7 @@ func (v *Vault) Get(ctx context.Context, name Name, o *GetOptions) (r *Reader, e
 		if err == nil {
 			info = r.info
 		}
-		if !prefersPending(entry.Entry().Revision, info, err) {
+		if !prefersPending(entry.Entry(), info, err) {
 			return r, err
 		}
 		if err == nil {
@@ -675,7 +686,8 @@ func (r *Reader) checked(err error) error {
 }
 
 // Close ends the request, if it is still in progress. It always returns nil, and may be called more
-// than once. Only [io.EOF] from Read proves that the object was complete.
+// than once, but not while another goroutine reads: cancel the context of Get to end a Read. Only [io.EOF]
+// from Read proves that the object was complete.
 func (r *Reader) Close() error {
 	if r.body != nil {
 		r.body.Close()
@@ -706,7 +718,7 @@ func (v *Vault) Stat(ctx context.Context, name Name) (info Info, err error) {
 	}
 	for range maxRaces {
 		entry := v.pendingOf(ctx, name)
-		if info, err = v.stat(ctx, name, place{key: key}); entry == nil || !prefersPending(entry.Entry().Revision, info, err) {
+		if info, err = v.stat(ctx, name, place{key: key}); entry == nil || !prefersPending(entry.Entry(), info, err) {
 			return info, err
 		}
 		value, info, err := v.pendingInfo(ctx, name, entry)

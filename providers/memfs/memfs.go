@@ -114,7 +114,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	c.Dir = filepath.Clean(c.Dir)
 	name := (&url.URL{Scheme: "file", Path: filepath.ToSlash(c.Dir)}).String()
 	if c.Memory != nil || !filepath.IsAbs(c.Dir) {
-		return nil, fmt.Errorf("open %s: the directory of a file store must be an absolute path, and Memory must be nil", name)
+		return nil, fmt.Errorf("open %s: %w: the directory of a file store must be an absolute path, and Memory must be nil", name, vault.ErrConfig)
 	}
 	s, err := openFiles(ctx, c)
 	if err != nil {

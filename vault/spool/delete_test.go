@@ -76,6 +76,36 @@ func TestDeleteOfOtherTag(t *testing.T) {
 	}
 }
 
+// TestDeleteDuringSync: a value that sync seals again for the keys of the vault does not come back after a
+// delete that ran at the same time.
+func TestDeleteDuringSync(t *testing.T) {
+	for range 50 {
+		w := newWorld(t)
+		s := w.spool(identity("mine"))
+		v := w.vault(s)
+		keep(t, s, "credentials", "a", "value")
+		synced := make(chan error)
+		for range 2 {
+			go func() {
+				_, err := s.Sync(t.Context(), v, nil)
+				synced <- err
+			}()
+		}
+		derr := v.Delete(t.Context(), "a", nil)
+		for range 2 {
+			if err := <-synced; err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Sync(t.Context(), v, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.Stat(t.Context(), "a"); derr == nil && !errors.Is(err, vault.ErrNotFound) {
+			t.Fatalf("the deleted value is back: %v", err)
+		}
+	}
+}
+
 // TestSecondDelete: while a delete that will fail is in progress, another delete of the name waits, and so does
 // a put. So a removed value does not come back, and the order stays.
 func TestSecondDelete(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -15,15 +16,22 @@ import (
 // ref.Tenant must be empty. Keep seals the value with the key of the spool and returns the new
 // entry, locked. The value belongs to the tenant of each Vault that uses a Spool with the same
 // [Config].Identity: the Vault reads it, and [Spool.Sync] sends it to that tenant. If Identity is empty, the
-// error wraps [vault.ErrConfig]. If Keep fails, nothing is kept.
+// error wraps [vault.ErrConfig]. If the value is longer than [Config].Limit, the error wraps
+// [vault.ErrTooLarge]. If Keep fails, nothing is kept.
 //
 // A caller that learns the tenant puts the value with [vault.PutOptions].Replaces, or calls Sync.
 func (s *Spool) Keep(ctx context.Context, ref envelope.Ref, value io.Reader, o *vault.PutOptions) (vault.Spooled, error) {
-	if s.config.Identity == "" || ref.Tenant != "" {
-		return nil, fmt.Errorf("%w: Keep needs a Config with an Identity, and a name without a tenant", vault.ErrConfig)
+	if s.config.Identity == "" || ref.Tenant != "" || value == nil {
+		return nil, fmt.Errorf("%w: Keep needs a Config with an Identity, a name without a tenant, and a value", vault.ErrConfig)
+	}
+	if err := checkRef(ref); err != nil {
+		return nil, err
 	}
 	if o == nil {
 		o = &vault.PutOptions{}
+	}
+	if o.Create && (o.IfTag != "" || o.IfRevision != 0) || o.IfTag != "" && o.IfRevision != 0 {
+		return nil, fmt.Errorf("%w: use only one of Create, IfTag and IfRevision", vault.ErrConfig)
 	}
 	now := s.config.Now()
 	e := vault.SpoolEntry{
@@ -37,11 +45,26 @@ func (s *Spool) Keep(ctx context.Context, ref envelope.Ref, value io.Reader, o *
 	if err != nil {
 		return nil, err
 	}
-	entry, err := s.keep(ctx, e, value, envelope.Metadata{ContentType: o.ContentType, Expires: o.Expires, Labels: o.Labels}, s.file)
+	entry, err := s.keep(ctx, e, value, envelope.Metadata{ContentType: o.ContentType, Expires: o.Expires, Labels: o.Labels}, s.config.Limit, s.file)
 	if err != nil {
 		return nil, err
 	}
 	return entry, nil
+}
+
+// checkRef returns an error unless an object can have this name.
+func checkRef(ref envelope.Ref) error {
+	_, err := vault.ParseVaultID(ref.Vault)
+	if err == nil && ref.Collection == "" {
+		err = fmt.Errorf("%w: the collection is empty", vault.ErrInvalidName)
+	}
+	if err == nil {
+		_, err = vault.ParseCollection(ref.Collection)
+	}
+	if err == nil {
+		_, err = vault.ParseNewName(ref.Name)
+	}
+	return err
 }
 
 // KeepAside saves a value that is never sent, such as the output of a program, and returns its id. The
@@ -53,7 +76,7 @@ func (s *Spool) KeepAside(ctx context.Context, ref envelope.Ref, value io.Reader
 	}
 	now := s.config.Now()
 	e := vault.SpoolEntry{Ref: ref, Revision: max(1, now.UnixMicro()), Created: now, Local: true}
-	entry, err := s.keep(ctx, e, value, envelope.Metadata{}, func(id string) string {
+	entry, err := s.keep(ctx, e, value, envelope.Metadata{}, math.MaxInt64, func(id string) string {
 		if err := s.writeReason(id, reason); err != nil {
 			s.config.Warn(err) // the entry is listed without a reason
 		}
@@ -66,8 +89,8 @@ func (s *Spool) KeepAside(ctx context.Context, ref envelope.Ref, value io.Reader
 	return entry.e.ID, nil
 }
 
-// keep seals a value with the key of the spool into a new entry, which it returns locked.
-func (s *Spool) keep(ctx context.Context, e vault.SpoolEntry, value io.Reader, m envelope.Metadata, path func(id string) string) (*entry, error) {
+// keep seals a value of at most limit bytes with the key of the spool into a new entry, which it returns locked.
+func (s *Spool) keep(ctx context.Context, e vault.SpoolEntry, value io.Reader, m envelope.Metadata, limit int64, path func(id string) string) (*entry, error) {
 	key, err := s.KeySource(true)
 	if err != nil {
 		return nil, err
@@ -77,7 +100,11 @@ func (s *Spool) keep(ctx context.Context, e vault.SpoolEntry, value io.Reader, m
 		if err != nil {
 			return err
 		}
-		if _, err := io.Copy(sealer, value); err != nil {
+		_, err = io.Copy(sealer, io.LimitReader(value, limit))
+		if n, _ := io.ReadFull(value, make([]byte, 1)); err == nil && n > 0 {
+			err = fmt.Errorf("%w: it is longer than %d bytes", vault.ErrTooLarge, limit)
+		}
+		if err != nil {
 			sealer.Abort()
 			return err
 		}

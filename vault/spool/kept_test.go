@@ -169,8 +169,8 @@ func TestReplacesFails(t *testing.T) {
 	} {
 		w := newWorld(t)
 		put(t, w.vault(nil), "a", "before")
-		s := w.spool(func(c *spool.Config) { c.Identity, c.Limit = "mine", 2 }) // the value is too long for an entry of Put
-		v := w.vault(s)
+		s := w.spool(identity("mine"))
+		v := w.vault(w.spool(func(c *spool.Config) { c.Identity, c.Limit = "mine", 2 })) // the value is too long for an entry of Put
 		w.away(tc.failure)
 		tc.options.Replaces = keepLocked(t, s, "credentials", "a", "value")
 		id := tc.options.Replaces.Entry().ID
@@ -240,6 +240,67 @@ func TestKeptRetry(t *testing.T) {
 	}
 	w.wantValue(v, "a", "two", false)
 	if left := w.entries(s); len(left) != 1 || left[0].ID != foreign || !left[0].Refused || left[0].Overwrite {
+		t.Errorf("the spool has %+v", left)
+	}
+}
+
+// TestKeepRefuses: a value that could never be sent is not kept.
+func TestKeepRefuses(t *testing.T) {
+	w := newWorld(t)
+	s := w.spool(func(c *spool.Config) { c.Identity, c.Limit = "mine", 4 })
+	for _, tc := range []struct {
+		ref   envelope.Ref
+		value string
+		o     *vault.PutOptions
+		want  error
+	}{
+		{envelope.Ref{Name: "a"}, "x", nil, vault.ErrInvalidName},
+		{envelope.Ref{Collection: "Bad Coll", Name: "a"}, "x", nil, vault.ErrInvalidName},
+		{envelope.Ref{Vault: "!", Collection: "credentials", Name: "a"}, "x", nil, vault.ErrInvalidName},
+		{envelope.Ref{Collection: "credentials", Name: "../x"}, "x", nil, vault.ErrInvalidName},
+		{envelope.Ref{Collection: "credentials", Name: "a"}, "12345", nil, vault.ErrTooLarge},
+		{envelope.Ref{Collection: "credentials", Name: "a"}, "x", &vault.PutOptions{Create: true, IfRevision: 1}, vault.ErrConfig},
+	} {
+		if _, err := s.Keep(t.Context(), tc.ref, strings.NewReader(tc.value), tc.o); !errors.Is(err, tc.want) {
+			t.Errorf("Keep(%+v, %q, %+v): %v, want %v", tc.ref, tc.value, tc.o, err, tc.want)
+		}
+	}
+	if _, err := s.Keep(t.Context(), envelope.Ref{Collection: "credentials", Name: "a"}, nil, nil); !errors.Is(err, vault.ErrConfig) {
+		t.Errorf("a nil reader: %v", err)
+	}
+	if left := w.entries(s); len(left) != 0 {
+		t.Errorf("the spool has %+v", left)
+	}
+	keep(t, s, "credentials", "a", "1234")
+}
+
+// TestReplacesOther: an entry of another name is not replaced.
+func TestReplacesOther(t *testing.T) {
+	w := newWorld(t)
+	s := w.spool(identity("mine"))
+	kept := keepLocked(t, s, "credentials", "a", "value")
+	if _, err := w.vault(s).Put(t.Context(), "b", strings.NewReader("value"), &vault.PutOptions{Replaces: kept}); !errors.Is(err, vault.ErrConfig) {
+		t.Errorf("put: %v", err)
+	}
+	if left := w.entries(s); len(left) != 1 {
+		t.Errorf("the spool has %+v", left)
+	}
+}
+
+// TestSyncOfOther: the entries of a spool are not sent to the store or the tenant of another one.
+func TestSyncOfOther(t *testing.T) {
+	w, other := newWorld(t), newWorld(t)
+	s := w.spool(identity("mine"))
+	keep(t, s, "credentials", "a", "value")
+	for what, v := range map[string]*vault.Vault{
+		"another store": other.vault(other.spool(identity("mine"))), "another identity": w.vault(w.spool(identity("other"))),
+		"no spool": w.vault(nil), "no vault": nil,
+	} {
+		if sum, err := s.Sync(t.Context(), v, nil); !errors.Is(err, vault.ErrConfig) {
+			t.Errorf("%s: %+v, %v", what, sum, err)
+		}
+	}
+	if left := w.entries(s); len(left) != 1 {
 		t.Errorf("the spool has %+v", left)
 	}
 }

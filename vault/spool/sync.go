@@ -47,10 +47,13 @@ type Summary struct {
 // [Spool.Keep] added for the same [Config].Identity. It sends the entries of one name in order, and
 // skips entries that another process is sending. If the store cannot be reached, or does not
 // accept the caller's token, Sync sends no further entries and returns. Sync returns an error only if the
-// spool cannot be read. Entries that could not be sent are counted in the [Summary].
+// spool cannot be read, or if s is not the [vault.Options].Spool of v. Entries that could not be sent are counted in the [Summary].
 func (s *Spool) Sync(ctx context.Context, v *vault.Vault, o *SyncOptions) (Summary, error) {
 	if o == nil {
 		o = &SyncOptions{}
+	}
+	if v == nil || !s.isSpoolOf(v) {
+		return Summary{}, fmt.Errorf("%w: the vault has no spool, or another one", vault.ErrConfig)
 	}
 	entries, err := s.list(ctx)
 	if err != nil {
@@ -91,6 +94,18 @@ func (s *Spool) Sync(ctx context.Context, v *vault.Vault, o *SyncOptions) (Summa
 	workers.Wait()
 	run.closing.Wait()
 	return run.summary, nil
+}
+
+// isSpoolOf reports whether v saves its values in s, or in another Spool of the same directory, store and
+// identity. Otherwise the entries of s are for another store or tenant.
+func (s *Spool) isSpoolOf(v *vault.Vault) bool {
+	switch own := v.Spool().(type) {
+	case nil:
+		return false
+	case *Spool:
+		return own != nil && own.dir == s.dir && own.config.Identity == s.config.Identity
+	}
+	return true // a Spool of the program, around one of this package
 }
 
 // A syncRun is one call of Sync.
