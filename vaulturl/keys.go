@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
@@ -92,12 +93,9 @@ func parseKey(text string, o *Options) (*keyURL, error) {
 		k.open = func(context.Context) (envelope.KeySource, error) { return openEnv(rest, o) }
 		return k, nil
 	case "fd":
-		n, err := strconv.Atoi(rest)
-		if err != nil || n < 0 || strconv.Itoa(n) != rest {
-			return nil, &URLError{"fd: must be followed by the number of an open file descriptor", "write fd:3, for example"}
-		}
-		if n < firstDescriptor {
-			return nil, &URLError{"fd: must not be standard input, output or error, because these are for values and messages", "open the file for another descriptor, as a shell does with 3< FILE"}
+		n, err := parseDescriptor(rest)
+		if err != nil {
+			return nil, err
 		}
 		k.open = func(ctx context.Context) (envelope.KeySource, error) { return openFD(ctx, n) }
 		return k, nil
@@ -167,6 +165,36 @@ func openEnv(name string, o *Options) (envelope.KeySource, error) {
 // were closed, another file would get its number.
 const firstDescriptor = 3
 
+func parseDescriptor(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || strconv.Itoa(n) != text {
+		return 0, &URLError{"fd: must be followed by the number of an open file descriptor", "write fd:3, for example"}
+	}
+	if n < firstDescriptor {
+		return 0, &URLError{"fd: must not be standard input, output or error, because these are for values and messages", "open the file for another descriptor, as a shell does with 3< FILE"}
+	}
+	return n, nil
+}
+
+// reserved contains the descriptors on which [CloseOnExec] has set FD_CLOEXEC.
+var reserved sync.Map
+
+// CloseOnExec hides the descriptor of a key source fd:N from the programs that this process starts.
+// [OpenKeySource] still reads and closes the descriptor. Without CloseOnExec, a program that starts
+// before OpenKeySource is called can read the key. CloseOnExec ignores other key sources, and invalid ones.
+func CloseOnExec(keyURL string) {
+	text, ok := strings.CutPrefix(keyURL, "fd:")
+	if !ok {
+		return
+	}
+	n, err := parseDescriptor(text)
+	if err != nil || checkDescriptor(n) != nil {
+		return
+	}
+	reserved.Store(n, true)
+	closeOnExec(n)
+}
+
 // An absent is the error of a root key that was not passed. It wraps [fs.ErrNotExist].
 type absent string
 
@@ -180,6 +208,8 @@ func openFD(ctx context.Context, n int) (envelope.KeySource, error) {
 	if err := checkDescriptor(n); err != nil {
 		return nil, fmt.Errorf("%s %w", name, err)
 	}
+	closeOnExec(n)
+	reserved.Delete(n) // this process may open another file with the same number
 	f := os.NewFile(uintptr(n), name)
 	type result struct {
 		text []byte

@@ -46,6 +46,43 @@ func TestDescriptor(t *testing.T) {
 	}
 }
 
+// CloseOnExec hides a descriptor from other programs, and OpenKeySource accepts it once.
+func TestCloseOnExec(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	fmt.Fprintln(w, rootText)
+	w.Close()
+	fd, err := syscall.Dup(int(r.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := fmt.Sprintf("fd:%d", fd)
+	vaulturl.CloseOnExec(url)
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("flags %#x, %v", flags, err)
+	}
+	if _, err := vaulturl.OpenKeySource(t.Context(), url, nil); err != nil {
+		t.Fatal(err)
+	}
+	again, err := unix.FcntlInt(r.Fd(), unix.F_DUPFD_CLOEXEC, fd) // the number belongs to this process now
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(again)
+	if _, err := vaulturl.OpenKeySource(t.Context(), url, nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	for _, other := range []string{"fd:1", "fd:x", "env:A", ""} {
+		vaulturl.CloseOnExec(other)
+	}
+	if flags, err := unix.FcntlInt(1, unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC != 0 {
+		t.Errorf("standard output: flags %#x, %v", flags, err)
+	}
+}
+
 // Descriptors of this process, and those of values and messages, are neither read nor closed.
 func TestOwnDescriptor(t *testing.T) {
 	r, w, err := os.Pipe() // with FD_CLOEXEC

@@ -22,3 +22,5 @@ func checkOwner(path string, info fs.FileInfo) error {
 func checkDescriptor(int) error {
 	return &URLError{"cannot be used on this system", "use local:///FILE, env:VAR or exec:COMMAND"}
 }
+
+func closeOnExec(int) {}

@@ -32,11 +32,12 @@ func checkOwner(path string, info fs.FileInfo) error {
 
 // checkDescriptor returns an error unless n is a file, pipe or socket that the parent process has
 // opened. This process has other descriptors, which must not be read or closed: it opens them with
-// FD_CLOEXEC, which a descriptor of the parent cannot have.
+// FD_CLOEXEC, which a descriptor of the parent has only after [CloseOnExec].
 func checkDescriptor(n int) error {
 	flags, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0)
 	var s syscall.Stat_t
-	if err != nil || flags&unix.FD_CLOEXEC != 0 || syscall.Fstat(n, &s) != nil {
+	_, isReserved := reserved.Load(n)
+	if err != nil || flags&unix.FD_CLOEXEC != 0 && !isReserved || syscall.Fstat(n, &s) != nil {
 		return absent("is not open")
 	}
 	switch s.Mode & syscall.S_IFMT {
@@ -45,3 +46,5 @@ func checkDescriptor(n int) error {
 	}
 	return &URLError{"is not a file, a pipe or a socket", "open the file for the descriptor, as a shell does with 3< FILE"}
 }
+
+func closeOnExec(n int) { syscall.CloseOnExec(n) }

@@ -247,6 +247,11 @@ func (s *session) action(do func(ctx context.Context) error) cli.ActionFunc {
 		s.c = c
 		s.json, s.quiet, s.verbose, s.yes = c.Bool("json"), c.Bool("quiet"), c.Bool("verbose"), c.Bool("yes")
 		s.selected = s.selectVault()
+		for _, flag := range []string{"add", "remove", "retired"} {
+			for _, text := range c.StringSlice(flag) {
+				hideDescriptor(text)
+			}
+		}
 		ctx, cancel, deadline := s.limited(c.Context)
 		defer cancel()
 		err := do(ctx)
@@ -322,6 +327,9 @@ func (s *session) settings() (config.Settings, error) {
 	}
 	if set.Store.Overrides(set.Identity) && !usesIdentity(set.Store.Text) {
 		set.Identity = config.Value{} // it is for the store that was overridden
+	}
+	for _, v := range set.Keys {
+		hideDescriptor(v.Text)
 	}
 	return set, err
 }

@@ -94,6 +94,10 @@ func (s *session) keySource(ctx context.Context, set config.Settings, v config.V
 	return source, nil
 }
 
+// hideDescriptor hides the descriptor of a key source fd:N from the programs that vault starts, such as
+// COMMAND of exec, also if the key source is never opened.
+func hideDescriptor(keyURL string) { vaulturl.CloseOnExec(keyURL) }
+
 // localOf returns the root key of a source that has one, such as a file or a keyring. For other
 // sources it returns nil.
 func localOf(ctx context.Context, source envelope.KeySource) (*kek.Local, error) {
