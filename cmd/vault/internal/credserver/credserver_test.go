@@ -508,6 +508,8 @@ func TestLog(t *testing.T) {
 	c.store("openrouter", "sk-secret")
 	c.read("openrouter")
 	c.read("absent")
+	c.call("GET", "/credential/read", "agent_id="+wallet+"&service=/sk-secret", "").want(t, "read of text that is no name", 400, "bad_request")
+	c.call("POST", "/credential/store", "", storeBody(wallet, "/sk-secret", "1")).want(t, "store of text that is no name", 400, "bad_request")
 	c.call("GET", "/credential/list", "agent_id=sk-secret", "")
 	c.as("sk-secret").list()
 	c.call("GET", "/elsewhere", "key=sk-secret", "")
@@ -517,6 +519,8 @@ func TestLog(t *testing.T) {
 		"POST /credential/store 200 11 " + wallet + " openrouter",
 		"GET /credential/read 200 29 " + wallet + " openrouter",
 		"GET /credential/read 404 * " + wallet + " absent",
+		"GET /credential/read 400 * " + wallet + " <nil>",
+		"POST /credential/store 400 * " + wallet + " <nil>",
 		"GET /credential/list 403 * <nil> <nil>",
 		"GET /credential/list 401 * <nil> <nil>",
 		"GET /elsewhere 404 * <nil> <nil>",

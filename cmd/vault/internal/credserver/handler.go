@@ -227,20 +227,19 @@ func (c *call) read() (any, error) {
 	if len(names) == 0 {
 		return nil, outOfScope()
 	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !isName(name) })
+	if len(names) == 0 {
+		return nil, badRequest("service is too long, or contains characters that a vault does not accept") // it may be a secret
+	}
 	if wait := c.s.reads.take(c.caller.id); wait > 0 {
 		return nil, &failure{status: http.StatusTooManyRequests, code: "rate_limited", message: "too many reads with this token", retryAfter: wait}
 	}
 	var value []byte
-	for i, name := range names {
-		var readErr error
-		if value, readErr = c.s.backend.Read(c.ctx, name); readErr == nil {
-			c.w.service, err = name, nil
-			break
+	for _, name := range names {
+		if value, err = c.s.backend.Read(c.ctx, name); err == nil {
+			c.w.service = name
 		}
-		if i == 0 || !errors.Is(readErr, vault.ErrInvalidName) {
-			err = readErr
-		}
-		if !errors.Is(readErr, vault.ErrNotFound) && !errors.Is(readErr, vault.ErrInvalidName) {
+		if !errors.Is(err, vault.ErrNotFound) {
 			break
 		}
 	}
