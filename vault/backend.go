@@ -133,8 +133,11 @@ func (b *backend) write(ctx context.Context, key string, how condition, attempt 
 		n = int64(len(splice.Start))
 		return b.store.Splice.Splice(ctx, key, *splice)
 	case how.kind == swap:
-		_, err = b.store.Swap.Swap(ctx, key, how.tag, counted)
-		return "", err
+		tag, err := b.store.Swap.Swap(ctx, key, how.tag, counted)
+		if b.store.Settle != nil {
+			version = tag
+		}
+		return version, err
 	case how.kind == create && how.quick && b.store.QuickCreate != nil:
 		return b.store.QuickCreate.Create(ctx, key, counted)
 	case how.kind == create && b.store.Create != nil:
@@ -326,6 +329,15 @@ func (b *backend) settle(ctx context.Context, key string, w UnknownWrite) (versi
 		version, err = b.store.Settle.Settle(ctx, key, w)
 	}
 	return version, done(0, 1, err)
+}
+
+// isSettled asks the store whether the writer of the current version no longer deletes it.
+func (b *backend) isSettled(ctx context.Context, key, version string) (settled bool, err error) {
+	done := b.begin(ctx, request{op: "settled", key: key})
+	if err = b.closed(); err == nil {
+		settled, err = b.store.Settle.IsSettled(ctx, key, version)
+	}
+	return settled, done(0, 1, err)
 }
 
 func (b *backend) closed() error {

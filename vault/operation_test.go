@@ -200,7 +200,7 @@ func TestCopyIsObserved(t *testing.T) {
 			ops.take()
 			if side == "destination" {
 				dst.Recipients(t.Context(), "a", nil)
-				dst.PurgeVersions(t.Context(), "a")
+				dst.PurgeVersions(t.Context(), "a", nil)
 				vault.Prune(t.Context(), dst, newVault(t, newStore(t), nil), "a")
 				if got := ops.take(); len(got) != 3 || !strings.HasPrefix(got[0], "recipients a") || !strings.HasPrefix(got[1], "purge a") || !strings.HasPrefix(got[2], "prune a") {
 					t.Errorf("%q", got)

@@ -390,6 +390,8 @@ func (w *arriving) Settle(context.Context, string, vault.UnknownWrite) (string, 
 	return "", vault.ErrUnsure
 }
 
+func (w *arriving) IsSettled(context.Context, string, string) (bool, error) { return true, nil }
+
 // TestFollowUpDenied: a retry of a plain put needs no additional permission.
 func TestFollowUpDenied(t *testing.T) {
 	s := newStore(t)

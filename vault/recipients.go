@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/internal/text"
@@ -96,14 +97,33 @@ func (v *Vault) Recipients(ctx context.Context, name Name, o *RecipientsOptions)
 	return info, list, v.backend.explain(errors.Join(away...))
 }
 
+// PurgeOptions configures [Vault.PurgeVersions]. Nil, or the zero value, is ready to use.
+type PurgeOptions struct {
+	// Written is the version that the caller has just stored: [Info].Version of a Put, Rewrap or Rotate
+	// that has succeeded. Then PurgeVersions removes what is older than this version.
+	Written string
+}
+
+// errUnsettled means that the versions of a name are kept, because a write may depend on them.
+var errUnsettled = errors.New("another writer may still delete the version that it has just stored, so the old versions were kept: try again in a minute")
+
 // PurgeVersions permanently removes the old versions of name, and its delete markers. The current
 // object stays. It returns the number of versions that were removed. If some could not be removed,
 // the error wraps [ErrPartial]. If the store gives no access to old versions, the error wraps
 // [ErrUnsupported].
-func (v *Vault) PurgeVersions(ctx context.Context, name Name) (purged int, err error) {
+//
+// A store with a [Settler] deletes a version that it has just stored if another writer was first, and
+// compares it with the version before to find that out. So PurgeVersions removes only what is older than
+// Written, or than a current version that its writer no longer deletes. If Written is empty and the
+// current version was stored within the last minute, PurgeVersions may remove nothing. The error then
+// wraps [ErrPartial].
+func (v *Vault) PurgeVersions(ctx context.Context, name Name, o *PurgeOptions) (purged int, err error) {
 	defer wrap(&err, "purge", string(name))
 	ctx, op := v.operate(ctx, "purge", name)
 	defer op.finish(new(Info), &err)
+	if o == nil {
+		o = &PurgeOptions{}
+	}
 	key, err := v.writable(name)
 	if err != nil {
 		return 0, err
@@ -111,13 +131,17 @@ func (v *Vault) PurgeVersions(ctx context.Context, name Name) (purged int, err e
 	if err := v.connect(ctx); err != nil {
 		return 0, err
 	}
+	var versions, markers []Leftover
 	switch {
 	case v.store.Purge == nil && v.store.History != nil:
 		return 0, fmt.Errorf("%w: removing old versions", ErrUnsupported)
 	case v.store.Purge == nil:
 		return 0, nil
+	case v.store.Settle != nil:
+		versions, markers, err = v.settledVersions(ctx, key, o.Written)
+	default:
+		versions, markers, err = v.versionsOf(ctx, key)
 	}
-	versions, markers, err := v.versionsOf(ctx, key)
 	if err != nil {
 		return 0, err
 	}
@@ -130,6 +154,52 @@ func (v *Vault) PurgeVersions(ctx context.Context, name Name) (purged int, err e
 		return result.Purged, fmt.Errorf("%w: %s left: %w", ErrPartial, text.Count(left, "old version is", "old versions are"), result.Failed[0].Err)
 	}
 	return result.Purged, nil
+}
+
+// settledVersions is versionsOf for a store with a [Settler]. It returns the versions that are older than
+// the version written or, if that is empty, than the current one. That version stays: its writer does
+// not delete it, and a writer that finds its own version after it, or after a later one, deletes only
+// its own. So at least one version remains, also if several processes remove versions at the same time.
+func (v *Vault) settledVersions(ctx context.Context, key, written string) (versions, markers []Leftover, err error) {
+	var all []Version
+	for version, err := range v.backend.versions(ctx, key) {
+		switch {
+		case errors.Is(err, ErrUnsupported): // the bucket turned out to have no versions
+			return nil, nil, nil
+		case err != nil:
+			return nil, nil, err
+		}
+		all = append(all, version)
+	}
+	first := 1 // the first one to remove
+	switch {
+	case len(all) > 0 && all[0].Deleted: // the object was removed
+		first = 0
+	case len(all) < 2:
+		return nil, nil, nil
+	case written != "":
+		i := slices.IndexFunc(all, func(version Version) bool { return version.ID == written })
+		if i < 0 {
+			return nil, nil, fmt.Errorf("%w: the new version is not in the list of versions, so the old ones were kept", ErrPartial)
+		}
+		first = i + 1
+	default:
+		settled, err := v.backend.isSettled(ctx, key, all[0].ID)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !settled {
+			return nil, nil, fmt.Errorf("%w: %w", ErrPartial, errUnsettled)
+		}
+	}
+	for _, version := range all[first:] {
+		if l := (Leftover{Key: key, ID: version.ID, Deleted: version.Deleted}); l.Deleted {
+			markers = append(markers, l)
+		} else {
+			versions = append(versions, l)
+		}
+	}
+	return versions, markers, nil
 }
 
 // versionsOf returns the old versions of a key and its delete markers.

@@ -97,7 +97,7 @@ func TestPurgeVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, v, "x", "3", nil)
-	n, err := v.PurgeVersions(t.Context(), "x")
+	n, err := v.PurgeVersions(t.Context(), "x", nil)
 	if err != nil || n != 2 {
 		t.Errorf("%d versions, %v", n, err)
 	}
@@ -113,11 +113,11 @@ func TestPurgeVersions(t *testing.T) {
 	if got := get(t, v, "x", nil); got != "3" || count("x") != 1 || count("x/y") != 2 {
 		t.Errorf("value %q, %d and %d versions", got, count("x"), count("x/y"))
 	}
-	if n, err := v.PurgeVersions(t.Context(), "x"); err != nil || n != 0 {
+	if n, err := v.PurgeVersions(t.Context(), "x", nil); err != nil || n != 0 {
 		t.Errorf("again: %d, %v", n, err)
 	}
 	readOnly := newVault(t, s, &vault.Options{Scope: vault.Scope{ReadOnly: true}})
-	if _, err := readOnly.PurgeVersions(t.Context(), "x"); !errors.Is(err, vault.ErrPermission) {
+	if _, err := readOnly.PurgeVersions(t.Context(), "x", nil); !errors.Is(err, vault.ErrPermission) {
 		t.Errorf("read-only: %v", err)
 	}
 }

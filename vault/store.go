@@ -164,7 +164,8 @@ type ConditionalRemover interface {
 	RemoveIf(ctx context.Context, key, tag string) error
 }
 
-// A Settler finds out whether a create or a compare-and-swap without a response took effect.
+// A Settler finds out whether a create or a compare-and-swap without a response took effect. The Swapper
+// of its store returns the id of the new version as the new tag.
 type Settler interface {
 	// A Vault calls Settle after the last attempt at a write, if an attempt ended with a [*Cause]
 	// whose Effect is [MayArrive]. Settle looks for versions of key that this write stored. It
@@ -174,6 +175,9 @@ type Settler interface {
 	// then wraps [ErrExist] for a create, and [ErrConflict] for a compare-and-swap. If Settle does
 	// not find the write, and the write may be applied later, the error wraps [ErrUnsure].
 	Settle(ctx context.Context, key string, w UnknownWrite) (version string, err error)
+	// IsSettled reports whether a version is the current one of key, and its writer no longer deletes
+	// it. Until then, [Vault.PurgeVersions] keeps the versions that the writer compares it with.
+	IsSettled(ctx context.Context, key, version string) (bool, error)
 }
 
 // An UnknownWrite is a create or a compare-and-swap with an unknown outcome.

@@ -29,6 +29,7 @@ type rewrapLine struct {
 	Error       *report  `json:"error,omitempty"`
 
 	info    vault.Info // of rotate
+	written string     // the version that was stored
 	err     error
 	foreign bool
 }
@@ -60,7 +61,11 @@ func (s *session) keysRewrap(ctx context.Context) error {
 	}
 	r.one = func(ctx context.Context, name vault.Name) rewrapLine {
 		result, err := v.Rewrap(ctx, name, o)
-		return rewrapLine{Name: name, Changed: result.Changed && err == nil, Revision: result.Revision, Rewrap: result.Info.Rewrap, Added: result.Added, Removed: result.Removed, Unfinished: result.Unfinished, err: err}
+		line := rewrapLine{Name: name, Changed: result.Changed && err == nil, Revision: result.Revision, Rewrap: result.Info.Rewrap, Added: result.Added, Removed: result.Removed, Unfinished: result.Unfinished, err: err}
+		if line.Changed {
+			line.written = result.Version
+		}
+		return line
 	}
 	return r.run(ctx, prefix)
 }
@@ -77,7 +82,7 @@ func (s *session) keysRotate(ctx context.Context) error {
 			return rewrapLine{Name: name, Changed: err == nil, Revision: info.Revision, err: err}
 		}
 		info, err := v.Rotate(ctx, name, &vault.RotateOptions{NoOtherWriters: s.c.Bool("no-other-writers")})
-		return rewrapLine{Name: name, Changed: err == nil, Revision: info.Revision, MissingKeys: info.MissingKeys, Unfinished: info.Unfinished, info: info, err: err}
+		return rewrapLine{Name: name, Changed: err == nil, Revision: info.Revision, MissingKeys: info.MissingKeys, Unfinished: info.Unfinished, info: info, written: info.Version, err: err}
 	}
 	return r.run(ctx, prefix)
 }
@@ -154,7 +159,7 @@ func (r *rewrapper) entry(ctx context.Context, e vault.Entry) rewrapLine {
 	}
 	line := r.one(ctx, e.Name)
 	if line.err == nil && r.purge && !r.dryRun {
-		line.Purged, line.err = r.v.PurgeVersions(ctx, e.Name)
+		line.Purged, line.err = r.v.PurgeVersions(ctx, e.Name, &vault.PurgeOptions{Written: line.written})
 	}
 	if errors.Is(line.err, vault.ErrSpooled) {
 		line.err = hint(line.err, "run {vault} sync and {vault} spool ls, and then this command again")

@@ -188,6 +188,14 @@ func (s settler) Settle(ctx context.Context, key string, w vault.UnknownWrite) (
 	return version, err
 }
 
+func (s settler) IsSettled(ctx context.Context, key, version string) (settled bool, err error) {
+	err = s.hooks.call(ctx, Call{Op: "settled", Key: key}, func() (err error) {
+		settled, err = s.Settler.IsSettled(ctx, key, version)
+		return err
+	})
+	return settled, err
+}
+
 type historian struct {
 	vault.Historian
 	hooks Hooks

@@ -176,6 +176,19 @@ func isSettled(r *blob.Reader) bool {
 	return err == nil && date.Sub(r.ModTime()) > 2*decideTime
 }
 
+// IsSettled implements [vault.Settler].
+func (s *store) IsSettled(ctx context.Context, key, version string) (bool, error) {
+	r, err := s.open(ctx, key, "", 0, 0)
+	switch {
+	case gcerrors.Code(err) == gcerrors.NotFound:
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	defer r.Close()
+	return tag(r) == version && (header(r, "X-Cos-Meta-"+basisKey) == "" || isSettled(r)), nil
+}
+
 // An opening records the first bytes of a write, and its size.
 type opening struct {
 	w     partWriter
@@ -307,6 +320,9 @@ func (s *store) decide(ctx context.Context, key, id string, p precondition) (ver
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("%w: version %s was stored, but the version before it is not known: %w", vault.ErrUnsure, id, err)
+	case before == nil && p.tag != "":
+		// Nothing shows which write was first. This version may be the only one that is left.
+		return "", fmt.Errorf("%w: version %s was stored, but the version before it has been deleted permanently", vault.ErrUnsure, id)
 	case p.isMet(before):
 		// Wait until the writers that lost have deleted their versions, so that the next read
 		// returns this version.

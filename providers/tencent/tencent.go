@@ -57,6 +57,12 @@
 //     attempt, package vault repeats steps 3 to 5. If there is still no version, the outcome is
 //     unknown and the error wraps [vault.ErrUnsure].
 //
+// Steps 1 and 4 need the versions before a version. So [vault.Vault.PurgeVersions] removes only what is
+// older than a version that its writer no longer deletes: one that the same process has stored, one
+// that was written without a condition, or one that is older than a minute. If the version before a
+// swap has been removed all the same, for example by a lifecycle rule, step 4 deletes nothing and the
+// error wraps [vault.ErrUnsure]: the new version may be the only one.
+//
 // BUG(objectvault): if versioning is suspended while a Store is open, a create or compare-and-swap
 // detects this only after it has written. The error then wraps [vault.ErrUnsure]. If the bucket never
 // had versioning, the Store checks this again after a minute. If versioning is enabled and suspended
