@@ -3,6 +3,7 @@ package vault
 import (
 	"cmp"
 	"context"
+	"errors"
 	"iter"
 	"maps"
 	"slices"
@@ -20,6 +21,9 @@ type Entry struct {
 	// Legacy means that Key is one that agentKeys uses and this Vault does not: see [Options].Legacy. The
 	// object may also be an envelope of the tenant with the other prefix, which this Vault cannot open.
 	Legacy bool
+	// Removed means that there is no object, only old versions or delete markers: see
+	// [ListOptions].Removed.
+	Removed bool
 	// Group is the common start of several names, up to a [ListOptions].Delimiter. The other fields are
 	// empty.
 	Group string
@@ -37,6 +41,9 @@ type ListOptions struct {
 	Delimiter string
 	// Limit is the maximum number of entries; 0 means all. No page is requested after them.
 	Limit int
+	// Removed also yields the names that have only old versions or delete markers, after the others. If
+	// the store gives no access to old versions, there are none. With Delimiter, a Group may come twice.
+	Removed bool
 }
 
 // List yields the objects of the collection, in the order of their keys. It omits names outside the
@@ -147,8 +154,9 @@ func (v *Vault) listHere(ctx context.Context, o *ListOptions) iter.Seq2[Entry, e
 			yield(Entry{}, err)
 			return
 		}
-		listed := make(map[Name]bool) // names whose key is escaped
-		group := ""                   // the start of the keys of the group that was yielded last
+		removed, removedErr := v.removedNames(ctx, o, after) // a name that is listed is deleted from it
+		listed := make(map[Name]bool)                        // names whose key is escaped
+		group := ""                                          // the start of the keys of the group that was yielded last
 		skip := func(last string) string {
 			to := group + "\u00ff" // the keys of names are ASCII
 			if group == "" || !strings.HasPrefix(last, group) || last >= to {
@@ -156,7 +164,7 @@ func (v *Vault) listHere(ctx context.Context, o *ListOptions) iter.Seq2[Entry, e
 			}
 			return to
 		}
-		if delimiter != "/" || v.store.ListAfter == nil || v.readsLegacy() {
+		if delimiter != "/" || v.store.ListAfter == nil || v.readsLegacy() || o.Removed {
 			skip = nil
 		}
 		for o, err := range v.backend.listAfter(ctx, listPrefix(v.tenant, v.collection, prefix), after, skip) {
@@ -177,6 +185,7 @@ func (v *Vault) listHere(ctx context.Context, o *ListOptions) iter.Seq2[Entry, e
 				continue
 			}
 			e.Name, e.Foreign = name, !ours
+			delete(removed, name)
 			if delete(others, name); v.readsLegacy() && ours && encodeName(name) != string(name)+suffix {
 				listed[name] = true // its other key may be listed later
 			}
@@ -203,7 +212,38 @@ func (v *Vault) listHere(ctx context.Context, o *ListOptions) iter.Seq2[Entry, e
 				return
 			}
 		}
+		for _, name := range slices.Sorted(maps.Keys(removed)) {
+			if !yield(Entry{Name: name, Key: removed[name], Removed: true}, nil) {
+				return
+			}
+		}
+		if removedErr != nil {
+			wrap(&removedErr, "list", prefix)
+			yield(Entry{}, removedErr)
+		}
 	}
+}
+
+// removedNames returns the names for [ListOptions].Removed, with their keys. It contains names that have
+// an object, too.
+func (v *Vault) removedNames(ctx context.Context, o *ListOptions, after string) (map[Name]string, error) {
+	if !o.Removed || v.store.Purge == nil {
+		return nil, nil
+	}
+	names := make(map[Name]string)
+	for l, err := range v.backend.leftovers(ctx, listPrefix(v.tenant, v.collection, o.Prefix)) {
+		switch {
+		case errors.Is(err, ErrUnsupported):
+			return nil, nil
+		case err != nil:
+			return nil, err
+		}
+		name, ours := nameOf(v.tenant, v.collection, l.Key)
+		if ours && hasPrefix(name, o.Prefix) && l.Key > after && v.scope.Check(name, false) == nil {
+			names[name] = l.Key
+		}
+	}
+	return names, nil
 }
 
 // upToSlash returns the start of a key with n slashes, which a key has wherever its name has them.

@@ -3,9 +3,11 @@ package vault_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/objectvault/objectvault/internal/intercept"
+	"github.com/objectvault/objectvault/providers/memfs"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -54,6 +56,53 @@ func TestListOptions(t *testing.T) {
 	for _, err := range v.List(t.Context(), &vault.ListOptions{After: "a//b"}) {
 		if !errors.Is(err, vault.ErrInvalidName) {
 			t.Errorf("after an invalid name: %v", err)
+		}
+	}
+}
+
+// TestListRemoved: with Removed, the names that have only old versions come last, unless the prefix, After
+// or the scope excludes them.
+func TestListRemoved(t *testing.T) {
+	s, err := memfs.Open(t.Context(), memfs.Config{Versions: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	v := newVault(t, s, nil)
+	for _, name := range []vault.Name{"a", "b", "team/c", "team/d", "z"} {
+		put(t, v, name, "1", nil)
+		put(t, v, name, "2", nil)
+	}
+	for _, name := range []vault.Name{"a", "team/c", "z"} {
+		if err := v.Delete(t.Context(), name, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, v, "z", "3", nil)
+	for _, tc := range []struct {
+		o     vault.ListOptions
+		scope []vault.Name
+		want  string
+	}{
+		{vault.ListOptions{}, nil, "b team/d z"},
+		{vault.ListOptions{Removed: true}, nil, "b team/d z -a -team/c"},
+		{vault.ListOptions{Removed: true, Prefix: "team/"}, nil, "team/d -team/c"},
+		{vault.ListOptions{Removed: true, After: "b"}, nil, "team/d z -team/c"},
+		{vault.ListOptions{Removed: true, Delimiter: "/"}, nil, "b team/ z -a team/"},
+		{vault.ListOptions{Removed: true}, []vault.Name{"a", "b"}, "b -a"},
+	} {
+		got := ""
+		for e, err := range newVault(t, s, &vault.Options{Scope: vault.Scope{Names: tc.scope}}).List(t.Context(), &tc.o) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Removed {
+				got += "-"
+			}
+			got += string(e.Name) + e.Group + " "
+		}
+		if got = strings.TrimSpace(got); got != tc.want {
+			t.Errorf("%+v: %s, want %s", tc, got, tc.want)
 		}
 	}
 }

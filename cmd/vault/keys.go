@@ -67,7 +67,7 @@ func keysCommand(s *session) *cli.Command {
 					"agentKeys means that the program agentKeys stored the object, in its own format. If no source can\n"+
 					"open an object, the exit code is 3.\n\n"+
 					"Examples:\n   "+s.prog+" keys audit\n   "+s.prog+" keys audit --versions --json\n   "+s.prog+" keys audit --keys keyring:work --retired local:", s.keysAudit,
-				&cli.BoolFlag{Name: "versions", Usage: "also show old versions", DisableDefaultText: true},
+				&cli.BoolFlag{Name: "versions", Usage: "also show old versions, also those of removed names", DisableDefaultText: true},
 				&cli.StringSliceFlag{Name: "retired", Usage: "`URL` of a key source that is no longer used; may be repeated"}),
 			sub("rewrap", "change which key sources can open the objects", "rewrap [PREFIX] [--add URL] [--remove URL] [--dry-run]",
 				"Wraps the key of each object for other key sources. The values are not encrypted again, and the\n"+
@@ -80,12 +80,13 @@ func keysCommand(s *session) *cli.Command {
 					"already have the requested keys are not written. If rewrap fails for some objects, the exit code\n"+
 					"is 3. Values that wait on this machine are sent first, because they have the former keys. If one\n"+
 					"cannot be sent, its name is not changed.\n\n"+
-					"A removed key still opens the old versions of an object; --purge-versions deletes these\n"+
-					"permanently. A person who has read an object before may also know its data key: use\n"+
+					"A removed key still opens the old versions of an object, and of an object that was removed;\n"+
+					"--purge-versions deletes these permanently, so that "+s.prog+" undelete and rollback cannot restore\n"+
+					"them. A person who has read an object before may also know its data key: use\n"+
 					s.prog+" keys rotate if a key was disclosed.\n\n"+
 					"Examples:\n   "+s.prog+" keys rewrap --add keyring:work\n   "+s.prog+" keys rewrap --keys local: --add keyring:work --remove local: --purge-versions\n   "+s.prog+" keys rewrap --remove local:///old.key --dry-run prod/", s.keysRewrap,
 				add, remove, noOthers, dryRun,
-				&cli.BoolFlag{Name: "purge-versions", Usage: "then delete the old versions of these objects, permanently", DisableDefaultText: true}),
+				&cli.BoolFlag{Name: "purge-versions", Usage: "then delete the old versions of these objects and of removed names, permanently", DisableDefaultText: true}),
 			sub("rotate", "encrypt the objects again, under new keys", "rotate [PREFIX] [--dry-run]",
 				"Encrypts the value of each object again, under a new data key, for the key sources of --keys and no\n"+
 					"others. Use it after a key source or a value was disclosed: each person who was able to open an\n"+
@@ -93,7 +94,7 @@ func keysCommand(s *session) *cli.Command {
 					s.prog+" keys rewrap. Replace the values themselves, too: such a person may also know the values.\n\n"+
 					"Examples:\n   "+s.prog+" keys rotate --keys keyring:new\n   "+s.prog+" keys rotate prod/ --dry-run", s.keysRotate,
 				noOthers, dryRun,
-				&cli.BoolFlag{Name: "purge-versions", Usage: "then delete the old versions of these objects, permanently", DisableDefaultText: true}),
+				&cli.BoolFlag{Name: "purge-versions", Usage: "then delete the old versions of these objects and of removed names, permanently", DisableDefaultText: true}),
 			sub("recovery", "write a root key as words or shares, and restore it from them", "recovery create|combine|test [FILE…]",
 				"create writes the root key of --keys as 24 words, or with --shares as several shares of which\n"+
 					"--threshold are needed. With --new, it writes a new root key, which you can add with\n"+

@@ -65,7 +65,8 @@ func (s *session) keysAudit(ctx context.Context) error {
 		}
 		a.add(source)
 	}
-	err = eachEntry(ctx, v.Vault, strings.Join(args, ""), a.entry, func(lines []auditLine) error {
+	o := &vault.ListOptions{Prefix: strings.Join(args, ""), Removed: s.c.Bool("versions")}
+	err = eachAtOnce(ctx, v.Vault, o, entriesAtOnce, a.entry, func(lines []auditLine) error {
 		for _, line := range lines {
 			if err := a.print(line); err != nil {
 				return err
@@ -95,7 +96,10 @@ func (a *keyAudit) entry(ctx context.Context, e vault.Entry) []auditLine {
 	if e.Legacy {
 		return []auditLine{{Name: e.Name, Key: e.Key, Remarks: []string{"agentkeys"}}}
 	}
-	lines := []auditLine{a.line(ctx, e.Name, "")}
+	var lines []auditLine
+	if !e.Removed {
+		lines = append(lines, a.line(ctx, e.Name, ""))
+	}
 	if !a.c.Bool("versions") {
 		return lines
 	}

@@ -41,9 +41,10 @@ type rewrapper struct {
 	one             func(ctx context.Context, name vault.Name) rewrapLine
 	purge, dryRun   bool
 	changed, failed int
-	// waiting are the names with values in the spool that were not handled yet. Such a value is sealed for
-	// the former keys, and its name may have no object.
+	// waiting are the names with values in the spool. Such a value is sealed for the former keys, and its
+	// name may have no object. listed are those that have one.
 	waiting map[vault.Name]vault.SpoolEntry
+	listed  map[vault.Name]bool
 }
 
 func (s *session) keysRewrap(ctx context.Context) error {
@@ -51,7 +52,7 @@ func (s *session) keysRewrap(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := &rewrapper{session: s, v: v, purge: s.c.Bool("purge-versions"), dryRun: s.c.Bool("dry-run")}
+	r := &rewrapper{session: s, v: v, listed: make(map[vault.Name]bool), purge: s.c.Bool("purge-versions"), dryRun: s.c.Bool("dry-run")}
 	o := &vault.RewrapOptions{NoOtherWriters: s.c.Bool("no-other-writers"), DryRun: r.dryRun}
 	if o.Add, err = s.flagSources(ctx, v, "add"); err != nil {
 		return err
@@ -75,7 +76,7 @@ func (s *session) keysRotate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := &rewrapper{session: s, v: v, purge: s.c.Bool("purge-versions"), dryRun: s.c.Bool("dry-run")}
+	r := &rewrapper{session: s, v: v, listed: make(map[vault.Name]bool), purge: s.c.Bool("purge-versions"), dryRun: s.c.Bool("dry-run")}
 	r.one = func(ctx context.Context, name vault.Name) rewrapLine {
 		if r.dryRun {
 			info, err := v.Stat(ctx, name)
@@ -105,7 +106,7 @@ func (s *session) openRewrap(ctx context.Context) (v *opened, prefix string, err
 		return nil, "", err
 	}
 	if purges {
-		err = s.confirm(ctx, v, "Permanently delete the old versions of these objects")
+		err = s.confirm(ctx, v, "Permanently delete the old versions of these objects and of removed names")
 	}
 	return v, strings.Join(args, ""), err
 }
@@ -126,9 +127,10 @@ func (r *rewrapper) run(ctx context.Context, prefix string) error {
 	if !r.dryRun {
 		r.waiting = r.v.waiting(ctx, prefix)
 	}
-	err := eachEntry(ctx, r.v.Vault, prefix, r.entry, r.show)
+	o := &vault.ListOptions{Prefix: prefix, Removed: r.purge && !r.dryRun}
+	err := eachAtOnce(ctx, r.v.Vault, o, entriesAtOnce, r.entry, r.show)
 	for _, name := range slices.Sorted(maps.Keys(r.waiting)) {
-		if err == nil {
+		if err == nil && !r.listed[name] {
 			err = r.show(r.entry(ctx, vault.Entry{Name: name}))
 		}
 	}
@@ -157,7 +159,13 @@ func (r *rewrapper) entry(ctx context.Context, e vault.Entry) rewrapLine {
 	if e.Foreign {
 		return rewrapLine{foreign: true}
 	}
-	line := r.one(ctx, e.Name)
+	line := rewrapLine{Name: e.Name}
+	if _, waits := r.waiting[e.Name]; waits || !e.Removed {
+		line = r.one(ctx, e.Name)
+	}
+	if e.Removed && errors.Is(line.err, vault.ErrNotFound) {
+		line.err = nil // only its versions exist
+	}
 	if line.err == nil && r.purge && !r.dryRun {
 		line.Purged, line.err = r.v.PurgeVersions(ctx, e.Name, &vault.PurgeOptions{Written: line.written})
 	}
@@ -171,7 +179,9 @@ func (r *rewrapper) entry(ctx context.Context, e vault.Entry) rewrapLine {
 }
 
 func (r *rewrapper) show(line rewrapLine) error {
-	delete(r.waiting, line.Name)
+	if _, ok := r.waiting[line.Name]; ok {
+		r.listed[line.Name] = true
+	}
 	switch {
 	case line.foreign, errors.Is(line.err, vault.ErrNotFound): // not an object of vault, or removed meanwhile
 		return nil

@@ -44,7 +44,7 @@ func verifyCommand(s *session) *cli.Command {
 			"   " + s.prog + " verify --sample 5% --json",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "headers", Usage: "open only the start of each object", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "versions", Usage: "also verify the old versions", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "versions", Usage: "also verify the old versions, also those of removed names", DisableDefaultText: true},
 			&cli.StringFlag{Name: "sample", Usage: "verify a random `PERCENT` of the objects, such as 5%"},
 			&cli.IntFlag{Name: "jobs", Usage: "open `N` objects at once", Value: entriesAtOnce},
 			&cli.BoolFlag{Name: "restart", Usage: "do not continue an interrupted run", DisableDefaultText: true},
@@ -84,7 +84,7 @@ func (s *session) verify(ctx context.Context) error {
 		s.note("there is no key: verify only checks that each object starts like an envelope and has a possible length")
 	}
 	bar := s.progress("verify", -1)
-	err = eachAtOnce(ctx, v.Vault, r.prefix, jobs, r.entry, func(lines verifiedEntry) error {
+	err = eachAtOnce(ctx, v.Vault, &vault.ListOptions{Prefix: r.prefix, Removed: s.c.Bool("versions")}, jobs, r.entry, func(lines verifiedEntry) error {
 		bar.add(lines.read)
 		return r.show(lines)
 	})
@@ -160,11 +160,11 @@ type verification struct {
 // entry verifies an object and, with --versions, its old versions.
 func (r *verification) entry(ctx context.Context, e vault.Entry) verifiedEntry {
 	result := verifiedEntry{key: e.Key}
-	if e.Legacy {
+	if e.Legacy || e.Removed {
 		result.key = ""
 	}
 	switch {
-	case !e.Legacy && e.Key <= r.skipped:
+	case result.key != "" && e.Key <= r.skipped:
 		return result
 	case e.Foreign:
 		result.lines = []verifyLine{{Key: e.Key, Status: statusForeign}}
@@ -172,7 +172,9 @@ func (r *verification) entry(ctx context.Context, e vault.Entry) verifiedEntry {
 	case r.sample < 1 && rand.Float64() >= r.sample:
 		return result
 	}
-	result.add(r.one(ctx, e.Name, ""))
+	if !e.Removed {
+		result.add(r.one(ctx, e.Name, ""))
+	}
 	if !r.c.Bool("versions") || result.err != nil {
 		return result
 	}
