@@ -78,7 +78,7 @@ func (l *Log) Append(ctx context.Context, line Line) error {
 	if size := cmp.Or(max(l.Size, 0), DefaultSize); fi != nil && fi.Size() >= size {
 		unrotated = l.rotate() // the line is more important than the size
 	}
-	f, err := os.OpenFile(l.Path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
+	f, err := openRegular(l.Path, os.O_APPEND)
 	if err != nil {
 		return err
 	}
@@ -108,10 +108,7 @@ func (e *RotateError) Unwrap() error { return e.Err }
 
 // lock locks a file of its own, so that the log can be renamed meanwhile.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
-	if fi, err := os.Lstat(path); err == nil && !fi.Mode().IsRegular() {
-		return nil, errNotRegular
-	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openRegular(path, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +120,27 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 }
 
 var errNotRegular = errors.New("it is not a regular file")
+
+// openRegular opens a file, or creates it. In a directory that others can write, they may replace the file
+// by a link or a pipe at any time, so the file that was opened is examined as well.
+func openRegular(path string, flags int) (*os.File, error) {
+	if fi, err := os.Lstat(path); err == nil && !fi.Mode().IsRegular() {
+		return nil, errNotRegular
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|openPlain|flags, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	fi, err := f.Stat()
+	if err == nil && !fi.Mode().IsRegular() {
+		err = errNotRegular
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
 
 // stat examines the file. It returns nil if there is none.
 func (l *Log) stat() (fs.FileInfo, error) {
@@ -141,18 +159,32 @@ func (l *Log) stat() (fs.FileInfo, error) {
 }
 
 // rotate renames the files. The caller holds the lock. The current file is moved away first, so that the
-// old ones stay if that is not possible.
+// old ones stay if that is not possible. If an earlier rotation did not finish, rotate finishes it before.
 func (l *Log) rotate() error {
 	moved := l.Path + ".rotating"
+	if fi, err := os.Lstat(moved); err == nil && fi.Mode().IsRegular() {
+		if err := l.shift(moved); err != nil {
+			return err
+		}
+	}
 	if err := os.Rename(l.Path, moved); err != nil {
 		return err
 	}
+	return l.shift(moved)
+}
+
+// shift renames moved to FILE.1, and the older files up to the first number that is free, or the last one.
+func (l *Log) shift(moved string) error {
 	names := []string{moved}
 	for n := range kept {
-		names = append(names, fmt.Sprintf("%s.%d", l.Path, n+1))
+		name := fmt.Sprintf("%s.%d", l.Path, n+1)
+		names = append(names, name)
+		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
 	}
-	for n := kept; n > 0; n-- {
-		if err := os.Rename(names[n-1], names[n]); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for n := len(names) - 1; n > 0; n-- {
+		if err := os.Rename(names[n-1], names[n]); err != nil {
 			return err
 		}
 	}

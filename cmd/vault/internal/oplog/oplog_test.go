@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -111,6 +112,95 @@ func TestRotateFails(t *testing.T) {
 		if got := fmt.Sprint(lines(t, path+suffix)); got != want {
 			t.Errorf("%s has %s, want %s", suffix, got, want)
 		}
+	}
+}
+
+// A rotation that was interrupted is finished by the next one, and no line is lost.
+func TestRotateInterrupted(t *testing.T) {
+	for _, tc := range []struct {
+		files []string // the file with line i is FILE plus suffix i
+		want  map[string]string
+	}{
+		{[]string{".2", ".1", ".rotating", ""}, map[string]string{"": "late", ".1": "3", ".2": "2", ".3": "1"}},
+		{[]string{".2", ".rotating", ""}, map[string]string{"": "late", ".1": "2", ".2": "1", ".3": "0"}},
+		{[]string{".3", ".2", ".rotating", ""}, map[string]string{"": "late", ".1": "3", ".2": "2", ".3": "1"}},
+		{[]string{".rotating", ""}, map[string]string{"": "late", ".1": "1", ".2": "0"}},
+	} {
+		path := filepath.Join(t.TempDir(), "ops.log")
+		for i, suffix := range tc.files {
+			if err := os.WriteFile(path+suffix, fmt.Appendf(nil, `{"name":"%d"}`+"\n", i), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := (&oplog.Log{Path: path, Size: 1}).Append(t.Context(), oplog.Line{Name: "late"}); err != nil {
+			t.Fatal(err)
+		}
+		for _, suffix := range []string{"", ".1", ".2", ".3", ".rotating"} {
+			want := []string{tc.want[suffix]}
+			if want[0] == "" {
+				want = nil
+			}
+			if got := lines(t, path+suffix); fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("%v: %s has %v, want %v", tc.files, suffix, got, want)
+			}
+		}
+	}
+}
+
+// If a file cannot be renamed in the middle of a rotation, later rotations do not replace its lines.
+func TestRotateStuck(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ops.log")
+	l := &oplog.Log{Path: path, Size: 1}
+	if err := os.MkdirAll(filepath.Join(path+".1", "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(path+".2", "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path+".3", nil, 0o600); err != nil { // a directory cannot replace it
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		var failed *oplog.RotateError
+		if err := l.Append(t.Context(), oplog.Line{Name: fmt.Sprint(i)}); i > 0 && !errors.As(err, &failed) {
+			t.Errorf("append: %v", err)
+		}
+	}
+	if got := append(lines(t, path+".rotating"), lines(t, path)...); fmt.Sprint(got) != "[0 1 2 3]" {
+		t.Errorf("%v", got)
+	}
+}
+
+// While another user exchanges the files for links, no line is written elsewhere.
+func TestExchangedForLink(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("other users cannot create symbolic links by default")
+	}
+	dir := t.TempDir()
+	path, target := filepath.Join(dir, "ops.log"), filepath.Join(dir, "target")
+	stop := make(chan struct{})
+	var other sync.WaitGroup
+	other.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			for _, name := range []string{path, path + ".lock"} {
+				os.Remove(name)
+				os.Symlink(target, name)
+				os.Remove(name)
+			}
+		}
+	})
+	for range 20000 {
+		(&oplog.Log{Path: path}).Append(t.Context(), oplog.Line{Name: "a"}) // it may fail
+	}
+	close(stop)
+	other.Wait()
+	if _, err := os.Lstat(target); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a link was followed: %v", err)
 	}
 }
 
