@@ -96,8 +96,8 @@ type Options struct {
 	Mirror *Mirror
 	// Log receives one record for each request to the store; nil disables logging. A record
 	// never contains a value. It has these attributes:
-	//   - "op": get, put, create, swap, delete, delete-if, list, versions, leftovers, purge
-	//     or settle
+	//   - "op": get, put, create, swap, delete, delete-if, list, versions, leftovers, purge,
+	//     settle or settled
 	//   - "key": the object's key, the prefix of a listing, or the first of several keys
 	//   - "keys": the number of keys in the request, or in the response
 	//   - "status": "ok", or the text of a sentinel

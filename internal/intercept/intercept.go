@@ -14,7 +14,7 @@ import (
 
 // A Call is one request to a store.
 type Call struct {
-	Op             string // get, put, create, swap, splice, settle, list, delete, remove, remove-if, versions, open-version, leftovers, purge, attributes, copy
+	Op             string // get, put, create, swap, splice, settle, settled, list, delete, remove, remove-if, versions, open-version, leftovers, purge, attributes, copy
 	Key            string // the prefix for list and leftovers, the first key for remove
 	Delimiter      string // for list
 	Offset, Length int64  // for get and open-version

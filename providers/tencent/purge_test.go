@@ -1,6 +1,7 @@
 package tencent_test
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"github.com/objectvault/objectvault/costest"
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -118,6 +121,17 @@ func TestPurgeSettled(t *testing.T) {
 		t.Fatal(err)
 	}
 	purge("after a put without a condition", 1, nil)
+	root, err := kek.NewRoot(bytes.Repeat([]byte{7}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := v.Rewrap(t.Context(), "x", &vault.RewrapOptions{Add: []envelope.KeySource{kek.NewLocal(root)}})
+	if err != nil || !r.Changed {
+		t.Fatalf("rewrap: %+v, %v", r, err)
+	}
+	if n, err := v.PurgeVersions(t.Context(), "x", &vault.PurgeOptions{Written: r.Version}); n != 1 || err != nil {
+		t.Errorf("after a rewrap: %d, %v", n, err)
+	}
 	if err := v.Delete(t.Context(), "x", nil); err != nil {
 		t.Fatal(err)
 	}
