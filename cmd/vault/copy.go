@@ -80,7 +80,7 @@ type copying struct {
 	copySummary
 	from, to *opened
 	names    []vault.Name // nil: all
-	found    int          // names of SRC
+	found    int          // names of the vault in SRC
 	extra    []vault.Name
 	failure  error // of the only name
 }
@@ -201,7 +201,9 @@ type copyLine struct {
 // report prints the result of one name.
 func (c *copying) report(r vault.Copied) error {
 	l := copyLine{Name: r.Name, Status: r.Status, Revision: r.Revision, Size: r.Sealed, Versions: r.Versions, SHA256: r.SHA256, Unfinished: r.Unfinished}
-	if r.Status != vault.CopyExtra {
+	switch r.Status {
+	case vault.CopyExtra, vault.CopyForeign, vault.CopyGone:
+	default:
 		c.found++
 	}
 	detail := ""
