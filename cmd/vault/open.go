@@ -53,6 +53,13 @@ func (o *opened) close() error {
 	return o.store.Close()
 }
 
+// storeOnly returns the vault without its mirrors and its spool: what it returns is in the store.
+func (o *opened) storeOnly() (*vault.Vault, error) {
+	options := o.options
+	options.Mirror, options.Spool = nil, nil
+	return vault.New(o.store, o.Tenant(), o.sources, &options)
+}
+
 // open opens the vault that flags, environment and profile describe. It checks these settings
 // before it opens the store.
 func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {

@@ -34,7 +34,8 @@ func verifyCommand(s *session) *cli.Command {
 			"   refused    the store refused a value of this name, and this machine keeps it\n\n" +
 			"With --json, the objects without a remark are printed, too. The exit code is 15 if an object is\n" +
 			"damaged, and otherwise 3 if one could not be opened or read. If verify is interrupted, the next run\n" +
-			"with the same arguments continues; --restart begins again.\n\n" +
+			"with the same arguments continues; --restart begins again. Of a profile with mirrors, only the first\n" +
+			"store is verified.\n\n" +
 			"--headers opens only the start of each object: its name, revision and metadata. Damage in the value\n" +
 			"is then not detected. Without a key, verify checks only that each object starts like an envelope and\n" +
 			"has a possible length. This does not prove that an object was not changed.\n\n" +
@@ -77,6 +78,9 @@ func (s *session) verify(ctx context.Context) error {
 		return err
 	}
 	r := &verification{session: s, v: v, sample: sample, prefix: strings.Join(args, "")}
+	if r.store, err = v.storeOnly(); err != nil {
+		return err
+	}
 	if err := r.resume(); err != nil {
 		return err
 	}
@@ -84,7 +88,7 @@ func (s *session) verify(ctx context.Context) error {
 		s.note("there is no key: verify only checks that each object starts like an envelope and has a possible length")
 	}
 	bar := s.progress("verify", -1)
-	err = eachAtOnce(ctx, v.Vault, &vault.ListOptions{Prefix: r.prefix, Removed: s.c.Bool("versions")}, jobs, r.entry, func(lines verifiedEntry) error {
+	err = eachAtOnce(ctx, r.store, &vault.ListOptions{Prefix: r.prefix, Removed: s.c.Bool("versions")}, jobs, r.entry, func(lines verifiedEntry) error {
 		bar.add(lines.read)
 		return r.show(lines)
 	})
@@ -149,6 +153,7 @@ type verification struct {
 	*session
 	verifyState
 	v      *opened
+	store  *vault.Vault // v without its mirrors and its spool
 	prefix string
 	sample float64
 
@@ -178,7 +183,7 @@ func (r *verification) entry(ctx context.Context, e vault.Entry) verifiedEntry {
 	if !r.c.Bool("versions") || result.err != nil {
 		return result
 	}
-	for h, err := range r.v.History(ctx, e.Name) {
+	for h, err := range r.store.History(ctx, e.Name) {
 		switch {
 		case err != nil:
 			result.add(r.line(e.Name, "", vault.Info{}, err))
@@ -208,14 +213,14 @@ func (e *verifiedEntry) add(l verifyLine, err error) {
 // one verifies one version; an empty version means the current one.
 func (r *verification) one(ctx context.Context, name vault.Name, version string) (verifyLine, error) {
 	if (r.c.Bool("headers") || !r.v.keyed) && version == "" {
-		info, err := r.v.Stat(ctx, name)
+		info, err := r.store.Stat(ctx, name)
 		return r.line(name, version, info, err)
 	}
 	o := &vault.GetOptions{Version: version}
 	if r.c.Bool("headers") {
 		o.Range = &vault.Range{Length: 1}
 	}
-	reader, err := r.v.Get(ctx, name, o)
+	reader, err := r.store.Get(ctx, name, o)
 	if err != nil {
 		return r.line(name, version, vault.Info{}, err)
 	}
