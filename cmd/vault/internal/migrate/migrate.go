@@ -264,9 +264,15 @@ func (m *Migration) round(ctx context.Context, r *Result, name vault.Name, value
 	}
 }
 
-// read reads a value of the vault.
+// read reads a value of the vault. A mirror does not take the place of its store, because the value may then
+// be in the mirror only.
 func (m *Migration) read(ctx context.Context, name vault.Name) ([]byte, vault.Info, error) {
-	return m.vault.ReadAll(ctx, name, &vault.ReadAllOptions{Limit: maxValue})
+	value, info, err := m.vault.ReadAll(ctx, name, &vault.ReadAllOptions{Limit: maxValue})
+	if err == nil && info.Mirror != "" {
+		clear(value)
+		return nil, vault.Info{}, fmt.Errorf("%w: only the mirror %s returned the value", vault.ErrUnavailable, info.Mirror)
+	}
+	return value, info, err
 }
 
 // compare returns the digest of the value in the vault; nil: there is none. The error wraps ErrNewer or

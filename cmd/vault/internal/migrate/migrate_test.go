@@ -236,3 +236,42 @@ func TestEmptyValue(t *testing.T) {
 		t.Errorf("the vault has %q, %v", value, err)
 	}
 }
+
+// TestMirrorOnly: a value that only a mirror returns is not verified, and stays in the source.
+func TestMirrorOnly(t *testing.T) {
+	away := false
+	_, store := newVault(t, nil)
+	first := intercept.Store(store, intercept.Hooks{Call: func(_ context.Context, _ intercept.Call, do func() error) error {
+		if away {
+			return &vault.Cause{Sentinel: vault.ErrUnavailable, Reason: vault.Unreachable, Effect: vault.Refused}
+		}
+		return do()
+	}})
+	mirror, _ := newVault(t, nil)
+	v, err := vault.New(first, "acme", []envelope.KeySource{kek.InsecureFixed()}, &vault.Options{Mirror: &vault.Mirror{Vaults: []*vault.Vault{mirror}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, v, "a", "value")
+	s := &source{values: map[string]string{"a": "value"}}
+
+	away = true
+	m := migrate.New(s, v, nil)
+	if r := run(t, m)["a"]; r.Status != migrate.StatusFailed || !errors.Is(r.Err, vault.ErrUnavailable) {
+		t.Errorf("without the first store: %+v", r)
+	}
+
+	away = false
+	m = migrate.New(s, v, nil)
+	if r := run(t, m)["a"]; r.Status != migrate.StatusVerified {
+		t.Errorf("with the first store: %+v", r)
+	}
+	away = true
+	if report, err := m.Shred(t.Context()); err != nil || len(report.Removed) > 0 || len(report.Kept) != 1 || s.values["a"] != "value" {
+		t.Errorf("Shred without the first store: %+v, %v", report, err)
+	}
+	away = false
+	if report, err := m.Shred(t.Context()); err != nil || len(report.Removed) != 1 {
+		t.Errorf("Shred with the first store: %+v, %v", report, err)
+	}
+}
