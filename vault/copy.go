@@ -48,8 +48,9 @@ type CopyOptions struct {
 	// Extra also yields the names that only dst has, as [CopyExtra].
 	Extra bool
 	// Verify reads each copy back from dst, and compares its SHA-256 with that of the bytes that were
-	// read from src. It also compares all bytes of the objects that dst has already; with CopyNewer and
-	// CopyForce, a damaged one is replaced.
+	// read from src. It also compares all bytes of the objects, and with Versions of the old versions, that
+	// dst has already. With CopyNewer and CopyForce, a damaged object is replaced; if an old version is
+	// damaged, only CopyForce copies the history again.
 	Verify bool
 	// Jobs is the number of objects that are copied at once; 0 means 16.
 	Jobs int

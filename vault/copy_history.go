@@ -16,7 +16,7 @@ import (
 
 // With Versions, Copy writes the versions of a name in the order in which they were written. If the
 // newest version of dst is one of src, only the later ones are written. So an interrupted copy continues,
-// also if the oldest versions were dropped since.
+// also if the oldest versions were dropped since. With Verify, a damaged version of dst is not one of src.
 
 // history copies the versions of a name.
 func (c *copier) history(ctx context.Context, p pair, done *Copied) error {
@@ -44,11 +44,24 @@ func (c *copier) history(ctx context.Context, p pair, done *Copied) error {
 			return err
 		}
 	}
+	damaged := false
+	if next > 0 && c.o.Verify {
+		if damaged, err = c.damaged(ctx, p.Key, ours[:next], theirs); err != nil {
+			return err
+		}
+	}
+	if damaged {
+		next = -1
+	}
 	switch {
 	case next < 0 && c.o.Mode == CopyForce:
 		next = 0
 	case next < 0 && c.o.Mode == CopyNewer && !ours[len(ours)-1].Deleted:
-		return c.current(ctx, p, done) // only the current objects can be compared
+		err := c.current(ctx, p, done) // only the current objects can be compared
+		if damaged && done.Status == CopySame {
+			done.Status = CopyExists // an old version is damaged
+		}
+		return err
 	case next < 0:
 		done.Status = CopyExists
 		return nil
@@ -133,6 +146,50 @@ func (c *copier) following(ctx context.Context, key string, ours, theirs []Versi
 		}
 	}
 	return -1, nil
+}
+
+// damaged reports whether dst has other bytes than src in a version that both have. If dst has several
+// copies of a version, one must have the same bytes; of its newest version, the newest copy.
+func (c *copier) damaged(ctx context.Context, key string, ours, theirs []Version) (bool, error) {
+	copies := make(map[string][]Version) // newest first, by identity
+	for i, version := range slices.Backward(theirs) {
+		if version.Deleted {
+			continue
+		}
+		id, err := identity(ctx, c.dst, key, theirs, i)
+		if err != nil {
+			return false, c.atDestination(err)
+		}
+		copies[id] = append(copies[id], version)
+	}
+	newest := true
+	for i, version := range slices.Backward(ours) {
+		if version.Deleted {
+			continue
+		}
+		id, err := identity(ctx, c.src, key, ours, i)
+		if err != nil {
+			return false, c.atSource(err)
+		}
+		candidates := copies[id] // none: it was dropped from dst, or not copied
+		if newest {
+			candidates = candidates[:min(1, len(candidates))]
+		}
+		newest = false
+		same := len(candidates) == 0
+		for _, other := range candidates {
+			if same, err = c.equal(ctx, at(key, version), at(key, other)); err != nil {
+				return false, err
+			}
+			if same {
+				break
+			}
+		}
+		if !same {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // identity returns what no other write of a key shares with the i-th version. A delete marker has the

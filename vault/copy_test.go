@@ -402,6 +402,56 @@ func TestCopyRepairsDamage(t *testing.T) {
 	}
 }
 
+// With Verify, a version that was damaged at the destination is found, and the history is copied again.
+func TestCopyVersionsRepairsDamage(t *testing.T) {
+	a, b := newVersioned(t), newVersioned(t)
+	src, dst := newVault(t, a, nil), newVault(t, b, nil)
+	store := func(sealed []byte, damaged bool) {
+		t.Helper()
+		if damaged {
+			sealed[len(sealed)-1] ^= 1
+		}
+		if err := b.Bucket.WriteAll(t.Context(), "bots/0xabc/credentials/name.enc", sealed, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	options := func(mode vault.CopyMode) *vault.CopyOptions {
+		return &vault.CopyOptions{Versions: true, Verify: true, Mode: mode}
+	}
+	intact := func() {
+		t.Helper()
+		expect(t, copied(t, dst, src, options(vault.CopyMissing)), "same name")
+		for version, want := range map[string]string{"": "2", "@2": "1"} {
+			if got := get(t, dst, "name", &vault.GetOptions{Version: version}); got != want {
+				t.Errorf("version %q of the copy contains %q, want %q", version, got, want)
+			}
+		}
+	}
+	// An old version.
+	put(t, src, "name", "1", nil)
+	store(sealedBytes(t, a, "name"), true)
+	put(t, src, "name", "2", nil)
+	store(sealedBytes(t, a, "name"), false)
+	expect(t, copied(t, dst, src, &vault.CopyOptions{Versions: true}), "same name")
+	expect(t, copied(t, dst, src, options(vault.CopyMissing)), "exists name")
+	expect(t, copied(t, dst, src, options(vault.CopyNewer)), "exists name")
+	expect(t, copied(t, dst, src, options(vault.CopyForce)), "copied name")
+	intact()
+	expect(t, copied(t, dst, src, options(vault.CopyForce)), "same name")
+
+	// The current object, although an older copy of it is intact.
+	store(sealedBytes(t, a, "name"), true)
+	expect(t, copied(t, dst, src, options(vault.CopyMissing)), "exists name")
+	expect(t, copied(t, dst, src, options(vault.CopyForce)), "copied name")
+	intact()
+	store(sealedBytes(t, a, "name"), true)
+	expect(t, copied(t, dst, src, options(vault.CopyNewer)), "copied name") // only the current object
+	expect(t, copied(t, dst, src, options(vault.CopyMissing)), "same name")
+	if got := get(t, dst, "name", nil); got != "2" {
+		t.Errorf("the current object of the copy contains %q", got)
+	}
+}
+
 // A copy of a history continues although the source has dropped its oldest versions, or has a damaged one.
 func TestCopyVersionsContinues(t *testing.T) {
 	a, b := newVersioned(t), newVersioned(t)
