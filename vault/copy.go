@@ -442,13 +442,31 @@ func (c *Copied) withUnfinished(err error) error {
 func (c *copier) current(ctx context.Context, p pair, done *Copied) error {
 	for attempt := 1; ; attempt++ {
 		err := c.try(ctx, p, done)
-		raced := errors.Is(err, errReplaced) || errors.Is(err, ErrExist) || errors.Is(err, ErrConflict)
+		removed := false
+		if err == nil && c.mirrored && done.Status == CopyCopied && !c.o.DryRun {
+			removed, err = c.removeAgain(ctx, p.Key, done)
+		}
+		raced := removed || errors.Is(err, errReplaced) || errors.Is(err, ErrExist) || errors.Is(err, ErrConflict)
 		if !raced || errors.Is(err, ErrUnsure) || attempt == maxReplaced || !pause(ctx, attempt) {
 			return err
 		}
 		done.Unfinished += unfinishedBy(err)
 		p.inDest = maybe // another writer changed one of the two objects
 	}
+}
+
+// removeAgain deletes the copy that was just made in a mirror, if the object was deleted from the primary
+// store in the meantime: the deletion in the mirror may have come before the copy.
+func (c *copier) removeAgain(ctx context.Context, key string, done *Copied) (removed bool, err error) {
+	_, err = c.src.readHead(ctx, place{key: key}, 0, 1)
+	if err = c.src.absent(ctx, key, err); !errors.Is(err, ErrNotFound) {
+		return false, c.atSource(err)
+	}
+	if _, _, err := c.dst.deleteOlder(ctx, key, done.Revision); err != nil {
+		return false, c.atDestination(err)
+	}
+	*done = Copied{Name: done.Name, Key: done.Key, Unfinished: done.Unfinished, Status: CopyGone}
+	return true, nil
 }
 
 // try is one attempt of current.

@@ -571,6 +571,52 @@ func TestNoteNeverBringsBack(t *testing.T) {
 	m.want(t, "lost", "none", "none")
 }
 
+// Another machine removes a name after this one has read it, and before this one writes the mirror. The value
+// must not stay in the mirror, whether the primary store has a history or not.
+func TestRemovedWhileTheMirrorIsWritten(t *testing.T) {
+	for _, history := range []bool{true, false} {
+		for _, repair := range []bool{false, true} {
+			primary, mirror := newStore(t), newStore(t)
+			if history {
+				primary = newVersioned(t)
+			}
+			primary.Name, mirror.Name = "primary", "mirror"
+			remove := func() {
+				mirrored := &vault.Mirror{Vaults: []*vault.Vault{newVault(t, mirror, nil)}}
+				if err := newVault(t, primary, &vault.Options{Mirror: mirrored}).Delete(t.Context(), "a", nil); err != nil {
+					t.Error(err)
+				}
+			}
+			var once sync.Once
+			raced := intercept.Store(mirror, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+				if c.Op == "put" || c.Op == "create" || c.Op == "swap" {
+					once.Do(remove)
+				}
+				return do()
+			}})
+			var behind []vault.Behind
+			v := newVault(t, primary, &vault.Options{Mirror: &vault.Mirror{
+				Vaults: []*vault.Vault{newVault(t, raced, nil)},
+				Behind: func(b vault.Behind) { behind = append(behind, b) },
+			}})
+			if repair {
+				put(t, newVault(t, primary, nil), "a", "secret", nil)
+				expect(t, repaired(t, v, nil), "gone a in mirror")
+			} else {
+				put(t, v, "a", "secret", nil)
+			}
+			for _, s := range []*vault.Store{primary, mirror} {
+				if list := names(t, newVault(t, s, nil), ""); len(list) > 0 {
+					t.Errorf("history %t, repair %t: the %s store has %q", history, repair, s.Name, list)
+				}
+			}
+			if len(behind) > 0 {
+				t.Errorf("history %t, repair %t: behind: %+v", history, repair, behind)
+			}
+		}
+	}
+}
+
 // If the clock of another writer is fast, the mirror has a later revision than the newest value. Put must not
 // report that the mirror has the value, and Repair must not replace the newest value.
 func TestMirrorOfAFastClock(t *testing.T) {
