@@ -34,7 +34,7 @@ func verifyCommand(s *session) *cli.Command {
 			"   refused    the store refused a value of this name, and this machine keeps it\n\n" +
 			"With --json, the objects without a remark are printed, too. The exit code is 15 if an object is\n" +
 			"damaged, and otherwise 3 if one could not be opened or read. If verify is interrupted, the next run\n" +
-			"with the same arguments continues; --restart begins again. Of a profile with mirrors, only the first\n" +
+			"with the same arguments and keys continues; --restart begins again. Of a profile with mirrors, only the first\n" +
 			"store is verified.\n\n" +
 			"--headers opens only the start of each object: its name, revision and metadata. Damage in the value\n" +
 			"is then not detected. Without a key, verify checks only that each object starts like an envelope and\n" +
@@ -81,7 +81,7 @@ func (s *session) verify(ctx context.Context) error {
 	if r.store, err = v.storeOnly(); err != nil {
 		return err
 	}
-	if err := r.resume(); err != nil {
+	if err := r.resume(ctx); err != nil {
 		return err
 	}
 	if !v.keyed {

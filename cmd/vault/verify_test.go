@@ -16,6 +16,7 @@ import (
 // verified, and counts what the first run has found.
 func TestVerifyContinues(t *testing.T) {
 	home := t.TempDir()
+	other := strings.Repeat("01", 32) // a root key
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var reads []string
@@ -24,7 +25,7 @@ func TestVerifyContinues(t *testing.T) {
 		var out, errs lockedBuffer
 		code := run(ctx, append([]string{"vault"}, args...), &world{
 			in: strings.NewReader(in), out: &out, err: &errs, goos: "linux", now: time.Now,
-			getenv: func(name string) string { return map[string]string{"HOME": home}[name] }, environ: func() []string { return nil },
+			getenv: func(name string) string { return map[string]string{"HOME": home, "OTHER": other}[name] }, environ: func() []string { return nil },
 			readFile: os.ReadFile, open: openFile, create: createFile, writeNew: writeNew, canSync: canSync, fileSystem: fileSystem,
 			quietly: func(error) bool { return false },
 			wrapStore: func(s *vault.Store) *vault.Store {
@@ -58,6 +59,10 @@ func TestVerifyContinues(t *testing.T) {
 		t.Errorf("a run with other arguments: %v, %d objects", r, len(reads))
 	}
 	reads = nil
+	if r := command(t.Context(), "", "verify", "--jobs", "1", "--keys", "env:OTHER"); r.code != exitPartial || len(reads) != 6 || !strings.Contains(r.err, "6 unopened") {
+		t.Errorf("a run with another key: %v, %d objects", r, len(reads))
+	}
+	reads = nil
 	r := command(t.Context(), "", "verify", "--jobs", "1")
 	if r.code != exitOK || len(reads) != 3 || !strings.HasSuffix(reads[0], "name3.enc") || !strings.Contains(r.err, "continuing the run of") || !strings.Contains(r.err, "6 objects checked, 30 B: 6 ok") {
 		t.Errorf("the next run: %v, reads of %q", r, reads)
@@ -65,5 +70,17 @@ func TestVerifyContinues(t *testing.T) {
 	reads = nil
 	if r := command(t.Context(), "", "verify", "--jobs", "1"); r.code != exitOK || len(reads) != 6 || strings.Contains(r.err, "continuing") {
 		t.Errorf("a run after a complete one: %v, %d objects", r, len(reads))
+	}
+
+	// The same variable has another key.
+	ctx, cancel = context.WithCancel(t.Context())
+	defer cancel()
+	reads, interrupt = nil, 4
+	if r := command(ctx, "", "verify", "--jobs", "1", "--keys", "env:OTHER"); r.code != exitInterrupted {
+		t.Fatal(r)
+	}
+	reads, interrupt, other = nil, 0, strings.Repeat("02", 32)
+	if r := command(t.Context(), "", "verify", "--jobs", "1", "--keys", "env:OTHER"); len(reads) != 6 || strings.Contains(r.err, "continuing") {
+		t.Errorf("a run with another key of the same name: %v, %d objects", r, len(reads))
 	}
 }
