@@ -208,6 +208,16 @@ func (v *Vault) mirrorStored(ctx context.Context, key string, s *sealing) {
 	}
 }
 
+// mirrorUnchanged brings the mirrors to the state of the primary store, which has the requested object
+// already: the process that stored it may have ended before it noted the change. unfinished is the size of the
+// uploads that may remain.
+func (v *Vault) mirrorUnchanged(ctx context.Context, name Name, key string) (unfinished int64) {
+	if len(v.mirrors()) > 0 {
+		_, unfinished, _ = v.mirrorChange(ctx, name, key, &changes{notes: make([]Spooled, len(v.mirrors()))}, 0)
+	}
+	return unfinished
+}
+
 // mirrorDelete deletes the object called name from the mirrors, after it was deleted from the primary
 // store.
 func (v *Vault) mirrorDelete(ctx context.Context, name Name, key string) {

@@ -617,6 +617,39 @@ func TestRemovedWhileTheMirrorIsWritten(t *testing.T) {
 	}
 }
 
+// A process is killed after its rewrap has changed the primary store, and before it notes that. The next run
+// changes nothing there, and completes the mirror.
+func TestRewrapCompletesTheMirror(t *testing.T) {
+	m := newMirrored(t, nil)
+	put(t, m.Vault, "a", "1", nil)
+	other := recipient("other")
+	o := &vault.RewrapOptions{Add: []envelope.KeySource{keys[0], other}}
+	if r, err := newVault(t, m.primary.inner, nil).Rewrap(t.Context(), "a", o); err != nil || !r.Changed {
+		t.Fatalf("Rewrap of the primary store = %+v, %v", r, err)
+	}
+	m.mirror.away.Store(true)
+	if r, err := m.Rewrap(t.Context(), "a", o); err != nil || r.Changed || len(m.behind) != 1 {
+		t.Errorf("Rewrap without the mirror = %+v, %v; behind: %+v", r, err, m.behind)
+	}
+	m.mirror.away.Store(false)
+	dry := *o
+	dry.DryRun = true
+	for _, tc := range []struct {
+		options *vault.RewrapOptions
+		opens   bool
+	}{{&dry, false}, {o, true}} {
+		if r, err := m.Rewrap(t.Context(), "a", tc.options); err != nil || r.Changed {
+			t.Errorf("Rewrap again = %+v, %v", r, err)
+		}
+		if got := opens(t, m.mirror.inner, "a", other); !slices.Equal(got, []bool{tc.opens}) {
+			t.Errorf("the added key opens the object of the mirror: %v, want %t", got, tc.opens)
+		}
+	}
+	if len(m.behind) != 1 {
+		t.Errorf("behind: %+v", m.behind)
+	}
+}
+
 // If the clock of another writer is fast, the mirror has a later revision than the newest value. Put must not
 // report that the mirror has the value, and Repair must not replace the newest value.
 func TestMirrorOfAFastClock(t *testing.T) {

@@ -53,7 +53,7 @@ const (
 
 // Rewrap changes which key sources can open the object called name, and does not encrypt its value
 // again. Stanzas of sources that are neither added nor removed stay. If the object already has the
-// requested stanzas, Rewrap writes nothing.
+// requested stanzas, Rewrap writes nothing, except to a mirror that has an older object.
 //
 // Rewrap does not revoke access. A former recipient may know the data key of the object, and can
 // open old versions of it: see [Vault.Rotate]. Rewrap writes only if a key source of the Vault or of
@@ -153,6 +153,9 @@ func (v *Vault) rewrap(ctx context.Context, name Name, key string, o *RewrapOpti
 	r.before = r.old.data[:r.header.Len()]
 	if err := r.plan(ctx, add, o.Remove); err != nil {
 		return Rewrapped{}, v.backend.explain(err)
+	}
+	if !r.result.Changed && !o.DryRun {
+		r.result.Unfinished = v.mirrorUnchanged(ctx, name, key)
 	}
 	if !r.result.Changed || o.DryRun {
 		return r.result, nil
