@@ -181,8 +181,9 @@ func copyAll(ctx context.Context, dst, src *Vault, o *CopyOptions, mirrored bool
 type copier struct {
 	dst, src *Vault
 	o        CopyOptions
-	mirrored bool   // compare does not look for rollbacks of src
-	opener   *Vault // whose keys open the objects; nil: there are no keys
+	mirrored bool                 // compare does not look for rollbacks of src
+	opener   *Vault               // whose keys open the objects; nil: there are no keys
+	keys     []envelope.KeySource // open the objects of both sides, in place of their own keys; nil: their own do
 }
 
 func newCopier(ctx context.Context, dst, src *Vault, o *CopyOptions) (*copier, error) {
@@ -229,6 +230,14 @@ func newCopier(ctx context.Context, dst, src *Vault, o *CopyOptions) (*copier, e
 		return nil, c.atDestination(fmt.Errorf("%w: it has no version history", ErrUnsupported))
 	}
 	return c, nil
+}
+
+// keysOf returns the keys that open the objects of one side.
+func (c *copier) keysOf(v *Vault) []envelope.KeySource {
+	if c.keys != nil {
+		return c.keys
+	}
+	return v.keys
 }
 
 func (c *copier) atSource(err error) error      { return sided(err, true, c.src) }
@@ -585,14 +594,14 @@ func (c *copier) compare(ctx context.Context, name Name, at place, done *Copied)
 
 // newer compares the revisions of the two objects, which it authenticates.
 func (c *copier) newer(ctx context.Context, name Name, at place, ours, theirs head) (CopyStatus, condition, error) {
-	mine, err := envelope.OpenHeader(ctx, bytes.NewReader(ours.data), c.src.ref(name), c.src.keys)
+	mine, err := envelope.OpenHeader(ctx, bytes.NewReader(ours.data), c.src.ref(name), c.keysOf(c.src))
 	if err == nil && !c.mirrored {
 		err = c.src.checkSeen(ctx, name, &at, mine.Header())
 	}
 	if err != nil {
 		return "", condition{}, c.atSource(c.src.backend.explain(err))
 	}
-	other, err := envelope.OpenHeader(ctx, bytes.NewReader(theirs.data), c.dst.ref(name), c.dst.keys)
+	other, err := envelope.OpenHeader(ctx, bytes.NewReader(theirs.data), c.dst.ref(name), c.keysOf(c.dst))
 	if err != nil {
 		return "", condition{}, c.atDestination(c.dst.backend.explain(legacy(theirs.data, err)))
 	}

@@ -35,7 +35,7 @@ func (c *copier) read(ctx context.Context, name Name, at place) (*transfer, erro
 		return nil, c.src.absentAt(ctx, at, err)
 	}
 	t := &transfer{src: c.src, name: name, at: at, snapshot: body.snapshot, body: body, sum: sha256.New(), progress: c.o.Progress}
-	if err = t.readStart(ctx, c.opener); err == nil && t.size <= replayable {
+	if err = t.readStart(ctx, c); err == nil && t.size <= replayable {
 		err = t.readWhole(ctx)
 	}
 	if err != nil {
@@ -52,8 +52,8 @@ func (t *transfer) close() {
 	}
 }
 
-// readStart reads the header, and opens it with the keys of opener, which may be nil.
-func (t *transfer) readStart(ctx context.Context, opener *Vault) error {
+// readStart reads the header, and opens it if there are keys.
+func (t *transfer) readStart(ctx context.Context, c *copier) error {
 	var start bytes.Buffer
 	var err error
 	if t.header, err = envelope.ReadHeader(io.TeeReader(t.body, &start)); err != nil {
@@ -69,10 +69,10 @@ func (t *transfer) readStart(ctx context.Context, opener *Vault) error {
 		return t.src.backend.explain(err)
 	}
 	t.start = start.Bytes()
-	if opener == nil {
+	if c.opener == nil {
 		return nil
 	}
-	object, err := envelope.OpenHeader(ctx, bytes.NewReader(t.start), t.src.ref(t.name), opener.keys)
+	object, err := envelope.OpenHeader(ctx, bytes.NewReader(t.start), t.src.ref(t.name), c.keysOf(c.opener))
 	switch {
 	case errors.Is(err, envelope.ErrUnknownKey):
 		return nil
@@ -80,7 +80,7 @@ func (t *transfer) readStart(ctx context.Context, opener *Vault) error {
 		return t.src.backend.explain(err)
 	}
 	t.object = object
-	if opener == t.src {
+	if c.opener == t.src {
 		_, err = t.src.found(ctx, t.name, t.at, t.snapshot, object.Header(), object.Metadata())
 	}
 	return err

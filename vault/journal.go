@@ -481,7 +481,7 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 		if v.primary == nil {
 			return Info{}, fmt.Errorf("%w: the entry is for a mirror, and this vault is not one", ErrConfig)
 		}
-		unfinished, err := v.primary.bring(ctx, v, name, key, (&changes{revision: e.Revision, deleted: e.Deleted}).deletion())
+		unfinished, err := v.primary.bring(ctx, v, name, key, &changes{revision: e.Revision, deleted: e.Deleted})
 		info.Unfinished = unfinished
 		if err = v.finishNote(ctx, entry, err); errors.Is(err, errNewerInMirror) {
 			info.Unfinished, err = unfinishedBy(err), nil // Repair decides what happens to the object

@@ -171,7 +171,8 @@ func (v *Vault) behind(name Name, store string, err error) {
 type changes struct {
 	revision int64
 	deleted  bool
-	notes    []Spooled // durable and locked; nil for a mirror without a spool, or whose spool cannot be written
+	keys     []envelope.KeySource // open the objects of all stores; nil: the keys of each Vault do
+	notes    []Spooled            // durable and locked; nil for a mirror without a spool, or whose spool cannot be written
 }
 
 // noteChange notes that the primary store has stored or deleted an object. The end of the context does not
@@ -209,11 +210,11 @@ func (v *Vault) mirrorStored(ctx context.Context, key string, s *sealing) {
 }
 
 // mirrorUnchanged brings the mirrors to the state of the primary store, which has the requested object
-// already: the process that stored it may have ended before it noted the change. unfinished is the size of the
-// uploads that may remain.
-func (v *Vault) mirrorUnchanged(ctx context.Context, name Name, key string) (unfinished int64) {
+// already: the process that stored it may have ended before it noted the change. keys open the objects.
+// unfinished is the size of the uploads that may remain.
+func (v *Vault) mirrorUnchanged(ctx context.Context, name Name, key string, keys []envelope.KeySource) (unfinished int64) {
 	if len(v.mirrors()) > 0 {
-		_, unfinished, _ = v.mirrorChange(ctx, name, key, &changes{notes: make([]Spooled, len(v.mirrors()))}, 0)
+		_, unfinished, _ = v.mirrorChange(ctx, name, key, &changes{keys: keys, notes: make([]Spooled, len(v.mirrors()))}, 0)
 	}
 	return unfinished
 }
@@ -237,7 +238,7 @@ func (v *Vault) mirrorDelete(ctx context.Context, name Name, key string) {
 func (v *Vault) mirrorChange(ctx context.Context, name Name, key string, c *changes, required int) (stored int, unfinished int64, err error) {
 	var sum atomic.Int64
 	stored, err = v.eachMirror(ctx, name, required, func(ctx context.Context, i int, m *Vault) error {
-		unfinished, err := v.bring(ctx, m, name, key, c.deletion())
+		unfinished, err := v.bring(ctx, m, name, key, c)
 		sum.Add(unfinished)
 		err = tooSlow(ctx, err)
 		note := c.notes[i]
@@ -268,11 +269,10 @@ func (v *Vault) finishNote(ctx context.Context, note Spooled, err error) error {
 }
 
 // bring brings the object called name in a mirror to the state of the primary store. If the primary store
-// has no object, the one of the mirror is deleted only if it is known to have been deleted: deletion is the
-// revision of a deletion, or 0. An empty primary store is no deletion. If the mirror has a newer object, the
-// error wraps ErrConflict. unfinished is the size of the uploads that may remain; if there is an
-// error, it is in the Cause of that instead.
-func (v *Vault) bring(ctx context.Context, m *Vault, name Name, key string, deletion int64) (unfinished int64, err error) {
+// has no object, the one of the mirror is deleted only if c is a deletion, or another one is known. An empty
+// primary store is no deletion. If the mirror has a newer object, the error wraps ErrConflict. unfinished is
+// the size of the uploads that may remain; if there is an error, it is in the Cause of that instead.
+func (v *Vault) bring(ctx context.Context, m *Vault, name Name, key string, c *changes) (unfinished int64, err error) {
 	defer func() {
 		if err != nil {
 			err, unfinished = withUnfinished(err, unfinished), 0
@@ -285,7 +285,7 @@ func (v *Vault) bring(ctx context.Context, m *Vault, name Name, key string, dele
 		if err := ctx.Err(); err != nil {
 			return unfinished, v.backend.explain(err)
 		}
-		gone, left, err := v.copyTo(ctx, m, name, key)
+		gone, left, err := v.copyTo(ctx, m, name, key, c.keys)
 		unfinished += left
 		if !gone {
 			return unfinished, err
@@ -294,9 +294,9 @@ func (v *Vault) bring(ctx context.Context, m *Vault, name Name, key string, dele
 		if err != nil {
 			return unfinished, err
 		}
-		removed, newer, err := m.deleteOlder(ctx, key, max(deletion, known))
+		removed, newer, err := m.deleteOlder(ctx, key, max(c.deletion(), known))
 		switch {
-		case err == nil && newer && deletion > 0:
+		case err == nil && newer && c.deletion() > 0:
 			return unfinished, errNewerInMirror
 		case err != nil || !removed:
 			return unfinished, err
@@ -308,9 +308,10 @@ func (v *Vault) bring(ctx context.Context, m *Vault, name Name, key string, dele
 
 var errNewerInMirror = fmt.Errorf("%w: the mirror has an object with a later revision, or another one with the same revision", ErrConflict)
 
-// copyTo copies the current object to a mirror, if it is newer. gone reports that there is none, and
-// unfinished is the size of the uploads that may remain and are not in err.
-func (v *Vault) copyTo(ctx context.Context, m *Vault, name Name, key string) (gone bool, unfinished int64, err error) {
+// copyTo copies the current object to a mirror, if it is newer. If keys is not nil, they open both objects.
+// gone reports that there is none, and unfinished is the size of the uploads that may remain and are not in
+// err.
+func (v *Vault) copyTo(ctx context.Context, m *Vault, name Name, key string, keys []envelope.KeySource) (gone bool, unfinished int64, err error) {
 	if err := v.connect(ctx); err != nil {
 		return false, 0, err
 	}
@@ -328,7 +329,7 @@ func (v *Vault) copyTo(ctx context.Context, m *Vault, name Name, key string) (go
 	if err != nil {
 		return false, 0, err
 	}
-	c.mirrored = true
+	c.mirrored, c.keys = true, keys
 	var done Copied
 	err = done.withUnfinished(c.current(ctx, pair{Entry: Entry{Name: name, Key: key}, inSource: true}, &done))
 	var side *CopyError

@@ -243,7 +243,7 @@ func (v *Vault) removeDeleted(ctx context.Context, m *Vault, r *Repaired, o *Rep
 		r.Removed = true
 		return
 	}
-	r.Unfinished, err = v.bring(ctx, m, r.Name, r.Key, revision)
+	r.Unfinished, err = v.bring(ctx, m, r.Name, r.Key, &changes{revision: revision, deleted: true})
 	if err != nil && !errors.Is(err, errNewerInMirror) {
 		r.Status, r.Err = CopyFailed, sided(err, false, m)
 		return

@@ -645,6 +645,23 @@ func TestRewrapCompletesTheMirror(t *testing.T) {
 			t.Errorf("the added key opens the object of the mirror: %v, want %t", got, tc.opens)
 		}
 	}
+	// The Vault has only the removed key, which does not open the new object.
+	put(t, m.Vault, "b", "1", nil)
+	former := sealedBytes(t, m.mirror.inner, "b")
+	o = &vault.RewrapOptions{Add: []envelope.KeySource{other}, Remove: keys}
+	for _, changed := range []bool{true, false} {
+		if r, err := m.Rewrap(t.Context(), "b", o); err != nil || r.Changed != changed {
+			t.Errorf("Rewrap that removes the key of the Vault = %+v, %v", r, err)
+		}
+		for _, s := range []*vault.Store{m.primary.inner, m.mirror.inner} {
+			if got := opens(t, s, "b", keys[0], other); !slices.Equal(got, []bool{false, true}) {
+				t.Errorf("%s: the removed key and the added one open the object: %v", s.Name, got)
+			}
+		}
+		if err := m.mirror.inner.Bucket.WriteAll(t.Context(), "bots/0xabc/credentials/b.enc", former, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if len(m.behind) != 1 {
 		t.Errorf("behind: %+v", m.behind)
 	}

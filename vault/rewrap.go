@@ -155,7 +155,7 @@ func (v *Vault) rewrap(ctx context.Context, name Name, key string, o *RewrapOpti
 		return Rewrapped{}, v.backend.explain(err)
 	}
 	if !r.result.Changed && !o.DryRun {
-		r.result.Unfinished = v.mirrorUnchanged(ctx, name, key)
+		r.result.Unfinished = v.mirrorUnchanged(ctx, name, key, r.sources)
 	}
 	if !r.result.Changed || o.DryRun {
 		return r.result, nil
@@ -290,6 +290,9 @@ func (r *rewrapping) write(ctx context.Context, how condition) error {
 		s.splice, s.replay = nil, func() (io.ReadCloser, error) { return r.stream(ctx) }
 		version, err = v.publish(ctx, r.at.key, how, s)
 		err = keepUnfinished(err, unfinished, &s.unfinished)
+	}
+	if s.notes != nil {
+		s.notes.keys = r.sources // those of the Vault may have been removed
 	}
 	v.mirrorStored(ctx, r.at.key, s)
 	if err == nil && how.kind == replace {
