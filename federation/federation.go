@@ -243,7 +243,8 @@ func (p *Provider) Expired(accessKeyID string) {
 
 // Renew exchanges a new token, because the credentials with this access key id may have expired, and
 // waits for the result. If the exchange fails, the credentials stay in use until they expire. If they are
-// not the current ones, Renew makes no exchange. It reports whether they were replaced.
+// not the current ones, Renew makes no exchange. It reports whether the next call of Credentials returns
+// others.
 func (p *Provider) Renew(ctx context.Context, accessKeyID string) bool {
 	p.mu.Lock()
 	if !p.have || p.current.AccessKeyID != accessKeyID {

@@ -8,16 +8,25 @@ type Scope struct {
 	Allow string // the effect of a statement that allows requests
 	// Resource reads a resource; ok is false for other services, and for other buckets.
 	Resource func(resource string, buckets []string) (r Resource, ok bool)
-	// Lists reports whether a condition of a statement restricts listings to a prefix of tenants.
-	Lists func(s Statement) bool
+	// Lists returns the start of the prefixes to which the conditions of a statement restrict listings.
+	Lists func(s Statement) Start
 }
+
+// A Start describes how the keys start that a pattern matches.
+type Start int
+
+const (
+	Elsewhere   Start = iota // not with the prefix of the tenants, or with a wildcard
+	MaybeInRoot              // such as b*: some may start with the prefix of the tenants
+	InRoot                   // with the prefix of the tenants
+)
 
 // A Resource describes which buckets and objects a resource of a statement covers.
 type Resource struct {
-	Bucket  string // the name of the bucket; empty if the resource may be in any bucket
-	All     bool   // the resource may be in any bucket
-	Whole   bool   // the resource includes the bucket itself
-	Tenants bool   // the resource starts with the prefix of the tenants, or may do so
+	Bucket string // the name of the bucket; empty if the resource may be in any bucket
+	All    bool   // the resource may be in any bucket
+	Whole  bool   // the resource includes the bucket itself
+	Start  Start  // of its keys
 }
 
 // Concerns reports whether a statement of a role or bucket policy applies to one of the buckets.
@@ -55,10 +64,12 @@ func (j Scope) Named(statements []Statement) []string {
 	return slices.Compact(all)
 }
 
-// OfTenants returns the buckets of the parameter all, followed by the other buckets in which a
-// statement allows access to a prefix of tenants. A statement that denies access must not decide which
-// buckets are checked: it would hide what other statements allow.
-func (j Scope) OfTenants(all []string, statements []Statement) []string {
+// OfTenants returns the buckets in which a statement allows access to a prefix of tenants, sorted. If no
+// statement certainly does, it returns nil, and every bucket must be checked. A statement that denies access
+// must not decide which buckets are checked: it would hide what other statements allow.
+func (j Scope) OfTenants(statements []Statement) []string {
+	var all []string
+	certain := false
 	for _, s := range statements {
 		if s.Effect != j.Allow {
 			continue
@@ -66,12 +77,21 @@ func (j Scope) OfTenants(all []string, statements []Statement) []string {
 		lists := j.Lists(s)
 		for _, r := range slices.Concat(s.Resource, s.NotResource) {
 			res, ok := j.Resource(r, nil)
-			if ok && res.Bucket != "" && (res.Tenants || lists && res.Whole) && !slices.Contains(all, res.Bucket) {
+			start := res.Start
+			if res.Whole {
+				start = max(start, lists)
+			}
+			if ok && res.Bucket != "" && start > Elsewhere {
 				all = append(all, res.Bucket)
+				certain = certain || start == InRoot
 			}
 		}
 	}
-	return all
+	if !certain {
+		return nil
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // OtherBuckets returns the indexes of the documents that are not checked, because no document of

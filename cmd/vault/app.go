@@ -325,8 +325,10 @@ func (s *session) settings() (config.Settings, error) {
 	if s.storeURL != "" {
 		set = withStore(set, s.storeURL)
 	}
-	if set.Store.Overrides(set.Identity) && !usesIdentity(set.Store.Text) {
-		set.Identity = config.Value{} // it is for the store that was overridden
+	// The identity is for the store that was overridden. A store in a cloud may need one, and without it would
+	// use other credentials of this machine.
+	if set.Store.Overrides(set.Identity) && !usesIdentity(set.Store.Text) && !inCloud(set.Store.Text) {
+		set.Identity = config.Value{}
 	}
 	for _, v := range set.Keys {
 		hideDescriptor(v.Text)

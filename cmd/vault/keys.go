@@ -67,7 +67,7 @@ func keysCommand(s *session) *cli.Command {
 					"agentKeys means that the program agentKeys stored the object, in its own format. If no source can\n"+
 					"open an object, the exit code is 3.\n\n"+
 					"Examples:\n   "+s.prog+" keys audit\n   "+s.prog+" keys audit --versions --json\n   "+s.prog+" keys audit --keys keyring:work --retired local:", s.keysAudit,
-				&cli.BoolFlag{Name: "versions", Usage: "also show old versions, also those of removed names", DisableDefaultText: true},
+				&cli.BoolFlag{Name: "versions", Usage: "also show old versions, including those of removed names", DisableDefaultText: true},
 				&cli.StringSliceFlag{Name: "retired", Usage: "`URL` of a key source that is no longer used; may be repeated"}),
 			sub("rewrap", "change which key sources can open the objects", "rewrap [PREFIX] [--add URL] [--remove URL] [--dry-run]",
 				"Wraps the key of each object for other key sources. The values are not encrypted again, and the\n"+

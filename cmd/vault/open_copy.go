@@ -110,6 +110,12 @@ func withStore(set config.Settings, storeURL string) config.Settings {
 	return set
 }
 
+// inCloud reports whether a store is in a cloud.
+func inCloud(storeURL string) bool {
+	u, err := url.Parse(storeURL)
+	return err == nil && (u.Scheme == "s3" || u.Scheme == "cos")
+}
+
 // usesIdentity reports whether the URL of a store has a role, which an identity assumes.
 func usesIdentity(storeURL string) bool {
 	u, err := url.Parse(storeURL)

@@ -34,8 +34,8 @@ func verifyCommand(s *session) *cli.Command {
 			"   refused    the store refused a value of this name, and this machine keeps it\n\n" +
 			"With --json, the objects without a remark are printed, too. The exit code is 15 if an object is\n" +
 			"damaged, and otherwise 3 if one could not be opened or read. If verify is interrupted, the next run\n" +
-			"with the same arguments and keys continues; --restart begins again. Of a profile with mirrors, only the first\n" +
-			"store is verified.\n\n" +
+			"with the same arguments and keys continues; --restart begins again. If the profile has mirrors,\n" +
+			"verify reads only the first store.\n\n" +
 			"--headers opens only the start of each object: its name, revision and metadata. Damage in the value\n" +
 			"is then not detected. Without a key, verify checks only that each object starts like an envelope and\n" +
 			"has a possible length. This does not prove that an object was not changed.\n\n" +
@@ -45,7 +45,7 @@ func verifyCommand(s *session) *cli.Command {
 			"   " + s.prog + " verify --sample 5% --json",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "headers", Usage: "open only the start of each object", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "versions", Usage: "also verify the old versions, also those of removed names", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "versions", Usage: "also verify the old versions, including those of removed names", DisableDefaultText: true},
 			&cli.StringFlag{Name: "sample", Usage: "verify a random `PERCENT` of the objects, such as 5%"},
 			&cli.IntFlag{Name: "jobs", Usage: "open `N` objects at once", Value: entriesAtOnce},
 			&cli.BoolFlag{Name: "restart", Usage: "do not continue an interrupted run", DisableDefaultText: true},

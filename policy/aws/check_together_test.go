@@ -271,6 +271,7 @@ func TestOtherBucket(t *testing.T) {
 		{"pattern that includes bots, and another bucket", aws.CheckOptions{}, []file{{"a", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":["arn:aws:s3:::vault/b*","arn:aws:s3:::old/bots/acme/*"]}`)}}, "a broad_allow"},
 		{"question mark that includes bots, and another bucket", aws.CheckOptions{}, []file{{"a", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":["arn:aws:s3:::vault/?ots/*","arn:aws:s3:::old/bots/acme/*"]}`)}}, "a broad_allow"},
 		{"list that includes bots, and another bucket", aws.CheckOptions{}, []file{{"a", role(`{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::vault","Condition":{"StringLike":{"s3:prefix":"bo*"}}},{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::old/bots/acme/*"}`)}}, "a list_prefix_wide"},
+		{"pattern that may include bots in another bucket only", aws.CheckOptions{}, []file{{"a", role(`{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::vault/*"},{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::assets/b*"}`)}}, "a broad_allow, a excess_action"},
 		{"home directories in another bucket", aws.CheckOptions{}, twoRoles(file{"a", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":["arn:aws:s3:::homes/${aws:username}/*","arn:aws:s3:::site/*.html"]}`)}), ""},
 
 		{"http denied to another bucket", aws.CheckOptions{}, twoRoles(file{"bucket", tls(`["arn:aws:s3:::logs","arn:aws:s3:::logs/*"]`)}), "bucket http_allowed"},

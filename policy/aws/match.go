@@ -3,6 +3,8 @@ package aws
 import (
 	"slices"
 	"strings"
+
+	"github.com/objectvault/objectvault/policy"
 )
 
 // A token is a piece of a pattern.
@@ -124,16 +126,20 @@ func reachOf(list []token, tag string, prefix bool) (r reach, tenant string) {
 	return openEnded, rest
 }
 
-// startsInRoot reports whether a pattern starts with the prefix of all tenants, or may do so, as b*
-// does. A pattern that starts with * or a variable does not count, because it is usual in buckets
-// without tenants. prefix means that the pattern is the prefix of a list request.
-func startsInRoot(pattern string, prefix bool) bool {
+// startOf describes how the keys start that a pattern matches. A pattern that starts with * or a variable is
+// usual in buckets without tenants. prefix means that the pattern is the prefix of a list request.
+func startOf(pattern string, prefix bool) policy.Start {
 	list := tokens(pattern, true)
-	if len(list) == 0 || list[0].kind == '*' || list[0].kind == '$' {
-		return false
+	switch {
+	case len(list) == 0 || list[0].kind == '*' || list[0].kind == '$':
+		return policy.Elsewhere
+	case list[0].kind == 'l' && strings.HasPrefix(list[0].text, root):
+		return policy.InRoot
 	}
-	reach, _ := reachOf(list, "", prefix)
-	return reach != noTenant || list[0].kind == 'l' && strings.HasPrefix(list[0].text, root)
+	if reach, _ := reachOf(list, "", prefix); reach != noTenant {
+		return policy.MaybeInRoot
+	}
+	return policy.Elsewhere
 }
 
 const principalTag = "aws:principaltag/"

@@ -23,9 +23,11 @@ func newSurvey(docs []Document, o CheckOptions) *survey {
 	if o.Bucket != "" {
 		v.buckets = []string{o.Bucket}
 	} else {
+		var all []Statement
 		for _, d := range docs {
-			v.buckets = subject.OfTenants(v.buckets, d.Policy.Statement)
+			all = append(all, d.Policy.Statement...)
 		}
+		v.buckets = subject.OfTenants(all)
 	}
 	add := func(list []string, tenant string) []string {
 		if slices.Contains(list, tenant) {
@@ -67,12 +69,18 @@ var subject = policy.Scope{
 	Allow: "Allow",
 	Resource: func(r string, buckets []string) (policy.Resource, bool) {
 		res, ok := parseResource(r, buckets)
-		return policy.Resource{Bucket: res.bucket, All: res.all, Whole: !res.object, Tenants: startsInRoot(res.key, false)}, ok
+		return policy.Resource{Bucket: res.bucket, All: res.all, Whole: !res.object, Start: startOf(res.key, false)}, ok
 	},
-	Lists: func(s Statement) bool {
-		return slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
-			return cond.Key == "s3:prefix" && slices.ContainsFunc(cond.Values, func(v string) bool { return startsInRoot(v, true) })
-		})
+	Lists: func(s Statement) (start policy.Start) {
+		for _, cond := range conditions(s) {
+			if cond.Key != "s3:prefix" {
+				continue
+			}
+			for _, v := range cond.Values {
+				start = max(start, startOf(v, true))
+			}
+		}
+		return start
 	},
 }
 

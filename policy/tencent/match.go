@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/objectvault/objectvault/policy"
 )
 
 // A reach is the set of tenants whose objects a pattern covers.
@@ -50,15 +52,20 @@ func reachOf(pattern string, wild, prefix bool) (r reach, tenant string) {
 	return openEnded, rest
 }
 
-// startsInRoot reports whether a pattern starts with the prefix of all tenants, or may do so, as b*
-// does. A pattern that starts with a wildcard does not count, because it is usual in buckets without
-// tenants. prefix means that the pattern is the prefix of a list request.
-func startsInRoot(pattern string, prefix bool) bool {
+// startOf describes how the keys start that a pattern matches. A pattern that starts with a wildcard is usual
+// in buckets without tenants. prefix means that the pattern is the prefix of a list request.
+func startOf(pattern string, prefix bool) policy.Start {
 	lit := pattern
 	if i := strings.IndexAny(pattern, "*$"); i >= 0 {
 		lit = pattern[:i]
 	}
-	return strings.HasPrefix(lit, root) || lit != "" && (prefix || lit != pattern) && strings.HasPrefix(root, lit)
+	switch {
+	case strings.HasPrefix(lit, root):
+		return policy.InRoot
+	case lit != "" && (prefix || lit != pattern) && strings.HasPrefix(root, lit):
+		return policy.MaybeInRoot
+	}
+	return policy.Elsewhere
 }
 
 // decoded returns the prefix that a value of cos:prefix represents; ok is false if the value is

@@ -23,9 +23,11 @@ func newSurvey(docs []Document, o CheckOptions) *survey {
 	if o.Bucket != "" {
 		v.buckets = []string{o.Bucket}
 	} else {
+		var all []Statement
 		for _, d := range docs {
-			v.buckets = subject.OfTenants(v.buckets, d.Policy.Statement)
+			all = append(all, d.Policy.Statement...)
 		}
+		v.buckets = subject.OfTenants(all)
 	}
 	for i, d := range docs {
 		v.named = v.named || d.Tenant != "" || d.Origin.Owner != ""
@@ -58,15 +60,19 @@ var subject = policy.Scope{
 	Allow: "allow",
 	Resource: func(r string, buckets []string) (policy.Resource, bool) {
 		res, ok := parseResource(r, buckets)
-		return policy.Resource{Bucket: res.name, All: res.all, Whole: res.bucket(), Tenants: startsInRoot(res.path, false)}, ok
+		return policy.Resource{Bucket: res.name, All: res.all, Whole: res.bucket(), Start: startOf(res.path, false)}, ok
 	},
-	Lists: func(s Statement) bool {
-		return slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
-			return cond.Key == "cos:prefix" && slices.ContainsFunc(cond.Values, func(v string) bool {
+	Lists: func(s Statement) (start policy.Start) {
+		for _, cond := range conditions(s) {
+			if cond.Key != "cos:prefix" {
+				continue
+			}
+			for _, v := range cond.Values {
 				prefix, _ := decoded(v, wild(cond))
-				return startsInRoot(prefix, true)
-			})
-		})
+				start = max(start, startOf(prefix, true))
+			}
+		}
+		return start
 	},
 }
 

@@ -194,7 +194,7 @@ func TestExchangedForLink(t *testing.T) {
 			}
 		}
 	})
-	for range 20000 {
+	for range 5000 {
 		(&oplog.Log{Path: path}).Append(t.Context(), oplog.Line{Name: "a"}) // it may fail
 	}
 	close(stop)
