@@ -57,18 +57,19 @@ func (v *Vault) Delete(ctx context.Context, name Name, o *DeleteOptions) (err er
 	} else {
 		ended, err = v.deleteAny(ctx, name, key)
 	}
-	gone := err == nil || errors.Is(err, ErrNotFound)
+	var perr error
 	if ended {
-		if perr := pending.end("the name was removed"); perr != nil && gone {
-			err = perr
-		}
+		perr = pending.end("the name was removed")
 	}
 	pending.release() // a put need not wait for the mirrors
-	if ended && gone {
+	if ended && (err == nil || errors.Is(err, ErrNotFound)) {
 		v.mirrorDelete(ctx, name, key)
 	}
 	if ended && len(pending) > 0 && errors.Is(err, ErrNotFound) {
-		return nil // what existed was in the spool
+		err = nil // what existed was in the spool
+	}
+	if perr != nil {
+		return errors.Join(err, perr)
 	}
 	return err
 }

@@ -21,10 +21,6 @@ import (
 // without an entry. saved reports whether the entry is durable. If it is not, cause is the reason,
 // and the entry may contain only the start of the envelope.
 func (v *Vault) journal(ctx context.Context, s *sealing, o *PutOptions) (entry Spooled, saved bool, cause error) {
-	limit := v.spool.Limit()
-	if size, known := sizeOf(s.value); known && size > limit {
-		return nil, false, fmt.Errorf("%w: it has %d bytes, and the limit of the spool is %d", ErrTooLarge, size, limit)
-	}
 	older, err := v.spool.Entries(ctx, s.ref)
 	if err != nil {
 		older = nil // Add reports what is wrong with the spool
@@ -42,6 +38,10 @@ func (v *Vault) journal(ctx context.Context, s *sealing, o *PutOptions) (entry S
 	}
 	if s.waiting {
 		s.revision = o.Replaces.Entry().Revision
+	}
+	limit := v.spool.Limit()
+	if size, known := sizeOf(s.value); known && size > limit {
+		return nil, false, fmt.Errorf("%w: it has %d bytes, and the limit of the spool is %d", ErrTooLarge, size, limit)
 	}
 	// The end of the context ends the wait for a key source and for the store. It does not stop the saving of
 	// a value that is already in memory.
@@ -146,7 +146,11 @@ func (v *Vault) putSpooled(ctx context.Context, key string, s *sealing, o *PutOp
 		defer entry.Unlock()
 	}
 	if !saved {
-		version, err = v.sendFirst(ctx, key, s, o)
+		if s.waiting {
+			err = &spoolFailure{cause} // it must not be sent without its entry: see below
+		} else {
+			version, err = v.sendFirst(ctx, key, s, o)
+		}
 		if entry != nil {
 			v.logSpool(ctx, "remove", entry, entry.Remove()) // if it stays, Deliver sends it unless the store has it
 		}
@@ -172,20 +176,22 @@ func (v *Vault) putSpooled(ctx context.Context, key string, s *sealing, o *PutOp
 	default:
 		version, err = v.sendFirst(ctx, key, s, o)
 	}
-	return version, v.withoutPrimary(ctx, key, s, o, v.finish(ctx, entry, true, err))
+	err = v.finish(ctx, entry, true, err)
+	if o.Replaces != nil { // it is removed, and nothing need wait for it while the mirrors get the value
+		o.Replaces.Unlock()
+		o.Replaces = nil
+	}
+	return version, v.withoutPrimary(ctx, key, s, o, err)
 }
 
-// finishReplaced ends a Put that has replaced an entry. If Put has neither stored nor saved the value, the
-// entry stays, with the error.
+// finishReplaced ends a Put that could not save the value in an entry of its own: the entry replaced is
+// removed if the store has the value, and gets the error otherwise.
 func (v *Vault) finishReplaced(ctx context.Context, replaced Spooled, err error) error {
-	var spooled *SpooledError
 	var few *QuorumError
 	var unsaved *UnsavedError
 	switch {
 	case errors.As(err, &few): // the store has the value
 		v.logSpool(ctx, "remove", replaced, replaced.Remove())
-		return err
-	case errors.As(err, &spooled): // another entry has the value
 		return err
 	case errors.As(err, &unsaved):
 		err = unsaved.Err
@@ -767,12 +773,12 @@ func lockWithin(ctx context.Context, entry Spooled, d time.Duration) error {
 	defer cancel()
 	err := entry.Lock(limited)
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
-		return fmt.Errorf("%w: another process is sending an older value of this name", ErrBusy)
+		return fmt.Errorf("%w: another process is sending or removing a value of this name", ErrBusy)
 	}
 	return err
 }
 
-// lockBriefly locks an entry that is not worth waiting for.
-func lockBriefly(ctx context.Context, entry Spooled) error {
-	return lockWithin(ctx, entry, 20*time.Millisecond)
-}
+// briefly is the time to wait for the lock of an entry that is not worth waiting for.
+const briefly = 20 * time.Millisecond
+
+func lockBriefly(ctx context.Context, entry Spooled) error { return lockWithin(ctx, entry, briefly) }

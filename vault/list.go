@@ -42,7 +42,8 @@ type ListOptions struct {
 	// Limit is the maximum number of entries; 0 means all. No page is requested after them.
 	Limit int
 	// Removed also yields the names that have only old versions or delete markers, after the others. If
-	// the store gives no access to old versions, there are none. With Delimiter, a Group may come twice.
+	// the store gives no access to old versions, there are none. With Delimiter, a Group may come twice. Do
+	// not use it with Limit and After to read pages: they leave out removed names.
 	Removed bool
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/objectvault/objectvault/envelope"
 )
 
 // A value that is pending in the spool may be newer than the object in the store. Get and Stat
@@ -100,29 +102,39 @@ func (v *Vault) holdPending(ctx context.Context, name Name, allCollections bool)
 	if allCollections {
 		ref.Collection = ""
 	}
-	// A list can miss an entry that another process is sealing again under a new id. So it must find nothing
-	// new twice.
-	ids := make(map[string]bool)
-	for stable := 0; stable < 2; stable++ {
+	// A list can miss an entry that another process is sealing again under a new id. So two lists must find
+	// nothing new. Later puts do not count: they may come after the removal.
+	seen, names, last := make(map[string]bool), make(map[envelope.Ref]bool), ""
+	for list, stable := 1, 0; stable < 2; list, stable = list+1, stable+1 {
 		entries, err := v.spool.Entries(ctx, ref)
 		if err != nil {
 			held.release()
 			return nil, err
 		}
-		for _, e := range entries {
-			if id := e.Entry().ID; e.Entry().Refused || ids[id] {
+		for _, entry := range entries {
+			e := entry.Entry()
+			if list == 1 {
+				last = max(last, e.ID)
+			}
+			if e.Refused || seen[e.ID] || e.ID > last && e.Replaces == "" {
 				continue
 			}
-			stable = -1
-			switch err := lockWithin(ctx, e, lockTime); {
+			seen[e.ID], stable = true, -1
+			name := envelope.Ref{Collection: e.Ref.Collection, Name: e.Ref.Name}
+			wait := lockTime
+			if names[name] {
+				wait = briefly // a put that holds it waits for the older entry, which is held here
+			}
+			switch err := lockWithin(ctx, entry, wait); {
 			case errors.Is(err, ErrNotFound): // sent, or sealed again
+			case errors.Is(err, ErrBusy) && names[name]:
 			case err != nil:
 				held.release()
 				return nil, err
-			case e.Entry().Refused:
-				e.Unlock()
+			case entry.Entry().Refused:
+				entry.Unlock()
 			default:
-				held, ids[e.Entry().ID] = append(held, e), true
+				held, names[name] = append(held, entry), true
 			}
 		}
 	}

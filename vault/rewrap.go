@@ -65,8 +65,8 @@ const (
 // [Vault.Get] and [Vault.Put].
 //
 // With [Options].Spool, Rewrap first sends the pending values of the name, which are sealed for the former
-// key sources. If one stays pending, or if Remove is set and one is refused, Rewrap changes nothing, and the
-// error wraps [ErrSpooled].
+// key sources. If one stays pending, or if a source of Remove can open a refused one, Rewrap changes nothing,
+// and the error wraps [ErrSpooled].
 func (v *Vault) Rewrap(ctx context.Context, name Name, o *RewrapOptions) (result Rewrapped, err error) {
 	defer wrap(&err, "rewrap", string(name))
 	ctx, op := v.operate(ctx, "rewrap", name)
@@ -86,7 +86,7 @@ func (v *Vault) Rewrap(ctx context.Context, name Name, o *RewrapOptions) (result
 	}
 	unfinished := int64(0) // size of the uploads of earlier attempts that may remain
 	if !o.DryRun {
-		if unfinished, err = v.sendPending(ctx, name, len(o.Remove) > 0); err != nil {
+		if unfinished, err = v.sendPending(ctx, name, o.Remove); err != nil {
 			return Rewrapped{}, withUnfinished(err, unfinished)
 		}
 	}
@@ -100,10 +100,10 @@ func (v *Vault) Rewrap(ctx context.Context, name Name, o *RewrapOptions) (result
 	}
 }
 
-// sendPending sends the pending values of name. If one stays pending, the error wraps ErrSpooled. If
-// removes is set, a refused value whose envelope is sealed for key sources of the Vault is an error, too:
-// it can still be sent later. unfinished is the size of the uploads that may remain.
-func (v *Vault) sendPending(ctx context.Context, name Name, removes bool) (unfinished int64, err error) {
+// sendPending sends the pending values of name. If one stays pending, the error wraps ErrSpooled. A refused
+// value that a source of removed can open is such an error, too: it may still be sent later. unfinished is
+// the size of the uploads that may remain.
+func (v *Vault) sendPending(ctx context.Context, name Name, removed []envelope.KeySource) (unfinished int64, err error) {
 	if v.spool == nil {
 		return 0, nil
 	}
@@ -111,16 +111,38 @@ func (v *Vault) sendPending(ctx context.Context, name Name, removes bool) (unfin
 	if err := v.sendOlder(ctx, s, ""); err != nil {
 		return s.unfinished, fmt.Errorf("%w, and must be sent first: %w", ErrSpooled, err)
 	}
-	entries, err := v.spool.Entries(ctx, s.ref)
-	if err != nil {
-		return s.unfinished, err
+	if len(removed) == 0 {
+		return s.unfinished, nil
 	}
-	for _, e := range entries {
-		if e := e.Entry(); removes && e.Refused && !e.Local && !e.Mirrored {
-			return s.unfinished, fmt.Errorf("%w: a refused value of this name is sealed for the former keys", ErrSpooled)
+	entries, err := v.spool.Entries(ctx, s.ref)
+	for _, entry := range entries {
+		if e := entry.Entry(); err != nil || !e.Refused || e.Local || e.Mirrored {
+			continue
+		}
+		opens := false
+		if opens, err = v.isSealedFor(ctx, entry, removed); err == nil && opens {
+			err = fmt.Errorf("%w: a value of this name was refused, and is sealed for a removed key", ErrSpooled)
 		}
 	}
-	return s.unfinished, nil
+	return s.unfinished, err
+}
+
+// isSealedFor reports whether one of the sources has a stanza in the envelope of an entry.
+func (v *Vault) isSealedFor(ctx context.Context, entry Spooled, sources []envelope.KeySource) (bool, error) {
+	sealed, err := entry.Open()
+	if errors.Is(err, ErrNotFound) { // sent or dropped meanwhile
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer sealed.Close()
+	header, err := envelope.ReadHeader(sealed)
+	if err != nil {
+		return false, err
+	}
+	owners, err := header.Recipients(ctx, entry.Entry().Ref, sources)
+	return slices.ContainsFunc(owners, func(owner int) bool { return owner >= 0 }), err
 }
 
 // A rewrapping is one attempt of Rewrap, with the object that was read.
@@ -406,7 +428,7 @@ func (v *Vault) Rotate(ctx context.Context, name Name, o *RotateOptions) (info I
 	if err != nil {
 		return Info{}, err
 	}
-	left, err := v.sendPending(ctx, name, true)
+	left, err := v.sendPending(ctx, name, nil)
 	if err != nil {
 		return Info{}, withUnfinished(err, left)
 	}

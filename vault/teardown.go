@@ -107,8 +107,8 @@ func (v *Vault) teardown(ctx context.Context, o *TeardownOptions) (result Teardo
 		if err != nil && result.Deleted+result.Purged == 0 && !errors.Is(err, ErrUnsure) {
 			return // nothing was removed
 		}
-		if perr := pending.end("the tenant was torn down"); err == nil {
-			err = perr
+		if perr := pending.end("the tenant was torn down"); perr != nil {
+			err = errors.Join(err, perr)
 		}
 	}()
 	if err := v.connect(ctx); err != nil {

@@ -291,6 +291,9 @@ func (v *Vault) Put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 	defer wrap(&err, "put", string(name))
 	ctx, op := v.operate(ctx, "put", name)
 	defer op.finish(&info, &err)
+	if o != nil && o.Replaces != nil {
+		defer o.Replaces.Unlock()
+	}
 	if value == nil {
 		return Info{}, fmt.Errorf("%w: the reader of the value is nil", ErrConfig)
 	}
@@ -300,15 +303,18 @@ func (v *Vault) Put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 	if o == nil || o.Replaces == nil {
 		return v.put(ctx, name, newSource(ctx, value), o)
 	}
-	defer o.Replaces.Unlock()
 	if v.spool == nil || o.Spool == SpoolOff {
 		return Info{}, fmt.Errorf("%w: Replaces needs a spool", ErrConfig)
 	}
 	if own, ref := v.ref(name), o.Replaces.Entry().Ref; ref.Tenant != "" && ref != own || ref.Tenant == "" && ref != (envelope.Ref{Vault: own.Vault, Collection: own.Collection, Name: own.Name}) {
 		return Info{}, fmt.Errorf("%w: Replaces is an entry of another name, tenant, collection or vault", ErrConfig)
 	}
-	info, err = v.put(ctx, name, newSource(ctx, value), o)
-	return info, v.finishReplaced(ctx, o.Replaces, err)
+	own := *o
+	info, err = v.put(ctx, name, newSource(ctx, value), &own)
+	if own.Replaces != nil { // Put has not saved the value
+		err = v.finishReplaced(ctx, own.Replaces, err)
+	}
+	return info, err
 }
 
 func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptions) (Info, error) {

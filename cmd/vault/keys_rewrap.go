@@ -170,7 +170,7 @@ func (r *rewrapper) entry(ctx context.Context, e vault.Entry) rewrapLine {
 		line.Purged, line.err = r.v.PurgeVersions(ctx, e.Name, &vault.PurgeOptions{Written: line.written})
 	}
 	if errors.Is(line.err, vault.ErrSpooled) {
-		line.err = hint(line.err, "run {vault} sync and {vault} spool ls, and then this command again")
+		line.err = hint(line.err, "run {vault} sync, and this command again; {vault} spool retry or {vault} spool drop decides about a refused value")
 	}
 	if errors.Is(line.err, vault.ErrUnsupported) && !r.c.Bool("no-other-writers") && reasonHint(line.err) == "" {
 		line.err = hint(line.err, "use --no-other-writers while no other program writes these objects")

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/internal/intercept"
 	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vault/spool"
 )
 
 // pend puts a value while the store is away.
@@ -73,6 +76,60 @@ func TestDeleteOfOtherTag(t *testing.T) {
 			t.Errorf("delete: %v, want %v", err, want)
 		}
 		w.wantValue(v, "a", "two", true)
+	}
+}
+
+// A listening spool calls listed after its first list.
+type listening struct {
+	*spool.Spool
+	once   sync.Once
+	listed func()
+}
+
+func (l *listening) Entries(ctx context.Context, ref envelope.Ref) ([]vault.Spooled, error) {
+	entries, err := l.Spool.Entries(ctx, ref)
+	l.once.Do(l.listed)
+	return entries, err
+}
+
+// TestPutDuringDelete: a put that begins while a delete holds an older value of the name waits for the delete,
+// and the delete does not wait for the put.
+func TestPutDuringDelete(t *testing.T) {
+	w := newWorld(t)
+	s := w.spool(nil)
+	v := w.vault(s)
+	put(t, v, "a", "one")
+	pend(t, w, v, "a", "two")
+	stored := make(chan error, 1)
+	first, err := vault.New(w.store, "0xabc", w.keys, &vault.Options{Now: w.clock, Spool: &listening{Spool: s, listed: func() {
+		older := w.entries(s)[0]
+		held, err := s.Find(t.Context(), older.ID)
+		if err == nil {
+			err = held.Lock(t.Context()) // so that the put waits until the delete has the lock
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			_, err := w.vault(w.spool(nil)).Put(t.Context(), "a", strings.NewReader("three"), nil)
+			stored <- err
+		}()
+		for len(w.entries(s)) < 2 {
+			time.Sleep(time.Millisecond)
+		}
+		held.Unlock()
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Delete(t.Context(), "a", nil); err != nil {
+		t.Errorf("delete: %v", err)
+	}
+	if err := <-stored; err != nil {
+		t.Errorf("put: %v", err)
+	}
+	if left := w.entries(s); len(left) != 0 {
+		t.Errorf("the spool has %+v", left)
 	}
 }
 

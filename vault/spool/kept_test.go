@@ -153,6 +153,27 @@ func TestReplacesBeforeLater(t *testing.T) {
 	}
 }
 
+// TestReplacesUnsavedBeforeLater: if the value cannot be saved again and a later value of the name waits, it
+// is not sent, because it would be the newer one in the store.
+func TestReplacesUnsavedBeforeLater(t *testing.T) {
+	w := newWorld(t)
+	s := w.spool(identity("mine"))
+	kept := keepLocked(t, s, "credentials", "a", "older")
+	kept.Unlock()
+	pend(t, w, w.vault(s), "a", "newer")
+	if err := kept.Lock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	v := w.vault(w.spool(func(c *spool.Config) { c.Identity, c.Limit = "mine", 2 }))
+	if _, err := v.Put(t.Context(), "a", strings.NewReader("older"), &vault.PutOptions{Replaces: kept}); !errors.Is(err, vault.ErrSpooled) {
+		t.Errorf("put: %v", err)
+	}
+	if sum, err := s.Sync(t.Context(), w.vault(s), nil); err != nil || sum.Sent != 2 {
+		t.Errorf("sync: %+v, %v", sum, err)
+	}
+	w.wantValue(w.vault(s), "a", "newer", false)
+}
+
 // TestReplacesFails: if a put can neither store the value nor save it again, the kept entry has the error, and
 // stays.
 func TestReplacesFails(t *testing.T) {

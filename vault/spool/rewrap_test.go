@@ -81,7 +81,14 @@ func TestRewrapRefused(t *testing.T) {
 	if _, err := v.Rewrap(t.Context(), "a", o); err != nil {
 		t.Errorf("rewrap that removes no key: %v", err)
 	}
-	o.Remove = w.keys
+	if _, err := v.Rotate(t.Context(), "a", nil); err != nil {
+		t.Errorf("rotation: %v", err)
+	}
+	o.Remove, o.Add = []envelope.KeySource{added}, w.keys
+	if _, err := v.Rewrap(t.Context(), "a", o); err != nil {
+		t.Errorf("rewrap that removes another key: %v", err)
+	}
+	o.Remove, o.Add = w.keys, []envelope.KeySource{added}
 	if _, err := v.Rewrap(t.Context(), "a", o); !errors.Is(err, vault.ErrSpooled) {
 		t.Errorf("rewrap: %v", err)
 	}
