@@ -474,9 +474,8 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 	}
 	defer func() { entry.Unlock() }()
 	e := entry.Entry()
-	claims := e.Local && e.Ref.Tenant == "" // the tenant was not known when the value was saved
 	own := v.ref(name)
-	if e.Ref != own && !(claims && e.Ref == envelope.Ref{Vault: own.Vault, Collection: own.Collection, Name: own.Name}) {
+	if !v.isNamed(e, name) {
 		return Info{}, fmt.Errorf("%w: the entry belongs to another tenant, collection or vault", ErrConfig)
 	}
 	if e.Refused {
@@ -552,6 +551,16 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 	info.Version = version
 	info.MissingKeys = s.missing // if it was sealed again: for another entry, Put has returned them
 	return info, finish(err)
+}
+
+// isNamed reports whether an entry is one of the object called name. If the tenant was not known when the
+// value was saved, it may be that of the Vault.
+func (v *Vault) isNamed(e SpoolEntry, name Name) bool {
+	own := v.ref(name)
+	if e.Local && e.Ref.Tenant == "" {
+		own.Tenant = ""
+	}
+	return e.Ref == own
 }
 
 // startAttempt records that an attempt to send an unsent entry starts. Without that record the entry would

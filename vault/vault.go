@@ -306,7 +306,7 @@ func (v *Vault) Put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 	if v.spool == nil || o.Spool == SpoolOff {
 		return Info{}, fmt.Errorf("%w: Replaces needs a spool", ErrConfig)
 	}
-	if own, ref := v.ref(name), o.Replaces.Entry().Ref; ref.Tenant != "" && ref != own || ref.Tenant == "" && ref != (envelope.Ref{Vault: own.Vault, Collection: own.Collection, Name: own.Name}) {
+	if !v.isNamed(o.Replaces.Entry(), name) {
 		return Info{}, fmt.Errorf("%w: Replaces is an entry of another name, tenant, collection or vault", ErrConfig)
 	}
 	own := *o

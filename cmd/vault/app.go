@@ -327,7 +327,7 @@ func (s *session) settings() (config.Settings, error) {
 	}
 	// The identity is for the store that was overridden. A store in a cloud may need one, and without it would
 	// use other credentials of this machine.
-	if set.Store.Overrides(set.Identity) && !usesIdentity(set.Store.Text) && !inCloud(set.Store.Text) {
+	if set.Store.Overrides(set.Identity) && !inCloud(set.Store.Text) {
 		set.Identity = config.Value{}
 	}
 	for _, v := range set.Keys {

@@ -52,7 +52,7 @@ func (s *session) keysRewrap(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := &rewrapper{session: s, v: v, listed: make(map[vault.Name]bool), purge: s.c.Bool("purge-versions"), dryRun: s.c.Bool("dry-run")}
+	r := &rewrapper{session: s, v: v, purge: s.c.Bool("purge-versions"), dryRun: s.c.Bool("dry-run")}
 	o := &vault.RewrapOptions{NoOtherWriters: s.c.Bool("no-other-writers"), DryRun: r.dryRun}
 	if o.Add, err = s.flagSources(ctx, v, "add"); err != nil {
 		return err
@@ -76,7 +76,7 @@ func (s *session) keysRotate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := &rewrapper{session: s, v: v, listed: make(map[vault.Name]bool), purge: s.c.Bool("purge-versions"), dryRun: s.c.Bool("dry-run")}
+	r := &rewrapper{session: s, v: v, purge: s.c.Bool("purge-versions"), dryRun: s.c.Bool("dry-run")}
 	r.one = func(ctx context.Context, name vault.Name) rewrapLine {
 		if r.dryRun {
 			info, err := v.Stat(ctx, name)
@@ -124,6 +124,7 @@ func (s *session) flagSources(ctx context.Context, v *opened, flag string) (sour
 }
 
 func (r *rewrapper) run(ctx context.Context, prefix string) error {
+	r.listed = make(map[vault.Name]bool)
 	if !r.dryRun {
 		r.waiting = r.v.waiting(ctx, prefix)
 	}
